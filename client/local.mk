@@ -1,0 +1,1 @@
+# libpnfs and the tools.

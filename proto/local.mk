@@ -1,0 +1,26 @@
+# The wire: knows neither server nor client.
+noinst_LTLIBRARIES += libproto.la librpcgen.la
+
+RPC_X = proto/x/nfs4.x proto/x/pnfs_block.x proto/x/pnfs_scsi.x
+RPC_H = $(RPC_X:.x=.h)
+RPC_C = $(RPC_X:.x=_xdr.c)
+BUILT_SOURCES += $(RPC_H)
+CLEANFILES += $(RPC_H) $(RPC_C)
+EXTRA_DIST += $(RPC_X)
+
+# rpcgen does not overwrite; -i: no inline blocks, which would bypass xdr_arena.h.
+%.h: %.x
+	@$(MKDIR_P) $(@D)
+	$(AM_V_GEN)rm -f $@ && out=`pwd`/$@ && cd $(<D) && $(RPCGEN) -i 100000 -h -o $$out $(<F)
+%_xdr.c: %.x %.h
+	$(AM_V_GEN)rm -f $@ && out=`pwd`/$@ && cd $(<D) && $(RPCGEN) -i 100000 -c -o $$out $(<F) && \
+	sed -i 's|#include "\(.*\)\.h"|#include "proto/x/\1.h"|' $$out
+
+nodist_librpcgen_la_SOURCES = $(RPC_C)
+librpcgen_la_CFLAGS = $(AM_CFLAGS) -Wno-unused -Wno-missing-prototypes -Wno-cast-function-type -Wno-shadow
+
+libproto_la_SOURCES = \
+	proto/xdr/arena.c proto/xdr/arena.h \
+	proto/xdr/xdr_arena.c proto/xdr/xdr_arena.h
+libproto_la_CFLAGS = $(AM_CFLAGS) -Wno-cast-function-type
+libproto_la_LIBADD = librpcgen.la $(TIRPC_LIBS) $(EV_LIBS)

@@ -1,0 +1,1 @@
+# Unit tests (libcheck), fuzz targets.
