@@ -1,0 +1,40 @@
+/*
+ * pnfs-mds.conf: INI, by libinih.  Names in INTERFACES.md.
+ */
+#ifndef PNFS_SERVER_CONF_CONF_H
+#define PNFS_SERVER_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct device_conf {
+	struct device_conf *next;
+	char *name;			/* [device NAME] */
+	char *path;			/* local block device under the XFS, e.g. /dev/sdb, /dev/loop0 */
+	char *iscsi_url;		/* iscsi://HOST[:PORT]/IQN/LUN, the LUN as the clients see it */
+	char *initiator_name;		/* IQN the server uses itself */
+	char *designator;		/* "naa.6001..." or "eui.0025...": overrides what the LU says; NULL: ask it */
+	bool allow_no_ptpl;		/* hand out SCSI layouts though registrations do not survive a power loss of the target */
+	char *fence_command;
+	unsigned line;
+};
+
+struct mds_conf {
+	char *file;
+	char *listen_host;		/* "0.0.0.0" */
+	uint16_t listen_port;		/* 2049; 0: any free one, told by READY port= */
+	char *state_dir, *ctl, *exports_file;
+	uint32_t lease, grace, recall_timeout;		/* seconds */
+	unsigned loops, workers;	/* 0: by the number of processors */
+	struct device_conf *devices;
+};
+
+/*
+ * Read FILE.  0, or -errno with *error (malloc'd) "file:line: ... 'word' ...".
+ * Unknown sections and names, values out of range and doubles are errors.
+ */
+int conf_read(struct mds_conf *conf, const char *file, char **error);
+void conf_free(struct mds_conf *conf);
+struct device_conf *conf_device(const struct mds_conf *conf, const char *name);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * exports(5): what is exported, to whom, how.  Reread on SIGHUP: exports_read()
+ * makes a new table; inodes and layouts hold references to exports, not tables.
+ */
+#ifndef PNFS_SERVER_CONF_EXPORTS_H
+#define PNFS_SERVER_CONF_EXPORTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* One "client(options)" of an export's line. */
+struct export_client {
+	struct export_client *next;
+	char *spec;			/* *, host, 10.0.0.0/8, fe80::/64, *.domain, as written */
+	bool rw, root_squash, all_squash, insecure;
+	uint32_t anonuid, anongid;	/* 65534 */
+};
+
+struct export_line {
+	struct export_line *next;
+	char *path;			/* absolute, as written, no trailing slash */
+	unsigned line;
+	bool fsid_root;			/* fsid=0|root: this one is the pseudo root itself */
+	char *fsid;			/* other fsid= (number or UUID), or NULL */
+	bool pnfs;			/* pnfs|no_pnfs; default pnfs */
+	uint32_t layout_type;		/* layouts=block (3) | scsi (5); default 3 */
+	char *provider;			/* kernel|plain, NULL: the best that works */
+	char *device;			/* device=NAME of pnfs-mds.conf, or NULL */
+	struct export_client *clients;	/* first match wins, in the order of exports(5): host, subnet, wildcard */
+};
+
+struct exports {
+	struct export_line *lines;
+};
+
+/* 0, or -errno with *error "file:line: ...".  TEXT variants are for tests and the fuzzer. */
+int exports_read(struct exports **exports, const char *file, char **error);
+int exports_parse(struct exports **exports, const char *text, const char *name, char **error);
+void exports_free(struct exports *exports);
+
+/* The options for a client at ADDR; NULL: not exported to it. */
+const struct export_client *exports_match(const struct export_line *line, const struct sockaddr *addr);
+
+#endif

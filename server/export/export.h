@@ -1,0 +1,117 @@
+/*
+ * An export and its provider: struct export_ops, the userspace face of XFS's
+ * export_operations (get_uuid, map_blocks, commit_blocks) and of the layout lease.
+ * No NFS header here.  Providers: plain.c; kernel.c comes with its own issue.
+ */
+#ifndef PNFS_SERVER_EXPORT_EXPORT_H
+#define PNFS_SERVER_EXPORT_EXPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "include/iomap.h"
+#include "include/reason.h"
+
+struct device;
+struct export_line;
+struct export_ops;
+struct inode;
+struct layout_lease;
+struct mds;
+
+struct export {
+	int refs;
+	struct mds *mds;
+	struct export_line *line;	/* its options (owned) */
+	uint32_t id;			/* stable over restarts and edits: hash of file system UUID and path */
+	uint8_t uuid[16];		/* of the file system */
+	int root_fd;			/* O_PATH on the exported directory */
+	int mount_fd;			/* O_RDONLY, for open_by_handle_at */
+	int mount_id;
+	dev_t dev;
+	bool is_xfs, readonly;
+	uint32_t block_size;		/* bytes of a file system block */
+	uint64_t device_offset;		/* of the signature's UUID on the device (32 for XFS) */
+	struct device *device;		/* layout/device.h; NULL: no layouts */
+	const struct export_ops *ops;	/* NULL: no layouts */
+	uint32_t layout_type;		/* 0 none, 3 block, 5 SCSI: what is really offered */
+	enum reason reason;		/* why layout_type is 0 */
+	void *provider;			/* the provider's own */
+};
+
+/* What a commit changes besides block states. */
+struct commit_attr {
+	bool size_valid;
+	uint64_t size;			/* bytes: new size if larger than the present one */
+	bool mtime_valid;
+	struct timespec mtime;		/* a wish; never set back (PITFALLS A30) */
+};
+
+/*
+ * A provider.  All return 0 (or a count) or -errno; all may block, so they run on
+ * workers; the caller holds inode->io_lock as told.
+ */
+struct export_ops {
+	const char *name;		/* "plain", "kernel" */
+
+	/* Required.  Can this export have layouts by this provider?  Sets export->reason and returns -ENOTSUP if not. */
+	int (*probe)(struct export *);
+
+	/* Required.  16 bytes that stand at *device_offset on the device. */
+	int (*get_uuid)(struct export *, uint8_t uuid[16], uint64_t *device_offset);
+
+	/*
+	 * Required.  Take the file layout lease; io_lock held for writing.  One per inode, shared by all layouts.
+	 * -EAGAIN: somebody local has it open (*why = local-open) or a break is on.
+	 */
+	int (*lease)(struct inode *, struct layout_lease **, enum reason *why);
+
+	/*
+	 * Required.  Map [offset, offset+length) - block aligned - for reading, or with allocation for writing; io_lock held
+	 * for writing.  Disjoint, ascending, cut to the asked range, holes included; returns how many of
+	 * at most max.  The map may end early (max reached, or write: *why says what stopped it, e.g. eof-block).
+	 * Everything is durable when it returns.  -ENOSPC, -EDQUOT; -ENOTSUP with *why.
+	 */
+	int (*map_blocks)(struct layout_lease *, uint64_t offset, uint64_t length, bool write,
+	    struct iomap *map, unsigned max, enum reason *why);
+
+	/*
+	 * Required.  RANGES were written; make them readable and durable, flush the device, move mtime and
+	 * change.  io_lock held for writing.  n may be 0.
+	 */
+	int (*commit_blocks)(struct layout_lease *, const struct iomap *ranges, unsigned n,
+	    const struct commit_attr *attr);
+
+	/* Required.  No layouts are left on the inode: let local breakers go on. */
+	void (*unlease)(struct layout_lease *);
+
+	/* Optional.  Leases were all lost (provider's session died): which inodes. */
+	void (*stop)(struct export *);
+};
+
+extern const struct export_ops export_plain;
+
+struct layout_lease {
+	struct inode *inode;
+	const struct export_ops *ops;
+	bool broken;			/* a local process waits; set before on_break is called; read under state_lock */
+	void *provider;
+};
+
+/*
+ * Somebody local wants the file: called by the provider from its own thread, no lock
+ * held; must not block.  Set once at start (layout/recall.c).
+ */
+extern void (*export_on_break)(struct mds *mds, struct inode *inode);
+
+/*
+ * Make an export of a line: opens the directory, finds file system and device, proves that
+ * LUN = file system by a nonce (layout/device.h), picks the provider.  An export without layouts is still an export:
+ * the reason is kept.  -errno with *error only if it cannot be exported at all.
+ */
+int export_open(struct mds *mds, const struct export_line *line, struct export **export, char **error);
+struct export *export_get(struct export *export);
+void export_put(struct export *export);
+
+#endif

@@ -1,0 +1,143 @@
+/*
+ * File system verbs: what the operations of NFS need of a file system, without
+ * NFS.  -errno everywhere.  posix.c does it by system calls on descriptors; handle.c
+ * makes the handles; inode.c keeps open descriptors; pseudo.c is the tree above
+ * the exports.
+ */
+#ifndef PNFS_SERVER_FS_FS_H
+#define PNFS_SERVER_FS_FS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct export;
+struct file_state;
+struct fs;
+struct mds;
+struct pseudo_node;
+
+#define FS_HANDLE_MAX 64		/* bytes on the wire; NFS allows 128 */
+#define FS_NAME_MAX 255
+
+/*
+ * A file we know, found by its handle.  Counted; without references it stays in the cache (LRU) with its
+ * descriptor.  One struct inode per file at any time, so it carries the file's locks and state.
+ */
+struct inode {
+	struct export *export;		/* NULL: a node of the pseudo root */
+	struct pseudo_node *pseudo;
+	uint8_t handle[FS_HANDLE_MAX];	/* as on the wire, byte for byte, MAC included */
+	unsigned handle_len;
+	uint64_t ino;
+	mode_t type;			/* S_IFMT bits */
+	int fd;				/* O_PATH */
+	pthread_rwlock_t io_lock;	/* see mds.h; wanted for reading by READ and WRITE, for writing by
+					   whatever maps, truncates or moves blocks */
+	struct file_state *state;	/* opens, locks, layouts (state/file.h); state_lock */
+	/* the cache's and posix.c's own: */
+	struct inode_private *priv;
+};
+
+/* Who asks, after squashing. */
+struct fs_cred {
+	uid_t uid;
+	gid_t gid;
+	unsigned ngids;
+	gid_t gids[16];
+};
+
+/* statx and more. */
+struct fs_stat {
+	struct statx stx;
+	uint64_t change;		/* never repeats for a file, grows (RFC 8881 5.8.1.4) */
+};
+
+/* bytes and inodes */
+struct fs_space { uint64_t total, free, avail, files_total, files_free, files_avail; };
+
+int fs_new(struct mds *mds, struct fs **fs);	/* reads or makes state_dir/handle.key */
+void fs_free(struct fs *fs);
+
+/* Put an export (or take it out of) the pseudo tree.  Inodes of a removed export answer -ESTALE. */
+int fs_export_add(struct fs *fs, struct export *export);
+void fs_export_remove(struct fs *fs, struct export *export);
+
+/* ---- inodes; *inode gets a reference ---- */
+
+struct inode *inode_get(struct inode *inode);
+void inode_put(struct inode *inode);
+
+/* Handle from the wire.  -EBADMSG: not ours (length, MAC); -ESTALE: no such file or export. */
+int fs_inode(struct fs *fs, const void *handle, unsigned len, struct inode **inode);
+int fs_root(struct fs *fs, struct inode **inode);
+
+/* Is this handle in the cache, so that fs_inode() does not block?  (Loops ask before they run PUTFH.) */
+bool fs_inode_cached(struct fs *fs, const void *handle, unsigned len);
+
+/*
+ * The one descriptor for data of a regular file: O_RDWR (O_RDONLY on a read-only file system).  Opened at the first
+ * call, shared, closed with the inode.  fd >= 0 or -errno.  A second open file description of our own would break our lease.
+ */
+int inode_data_fd(struct inode *inode);
+
+/* ---- verbs; names are not terminated, checked here: -EINVAL empty or with NUL, -ENAMETOOLONG, -EINVAL for . and .. ---- */
+
+int fs_lookup(struct inode *dir, const char *name, unsigned len, struct inode **inode);
+/* -ENOENT at the top of the tree; the export's root leads to the pseudo node above it. */
+int fs_lookupp(struct inode *dir, struct inode **inode);
+int fs_getattr(struct inode *inode, struct fs_stat *st);
+int fs_statfs(struct inode *inode, struct fs_space *space);
+int fs_readlink(struct inode *inode, char *buf, size_t size, size_t *len);
+
+/* Permission as POSIX: mode bits, groups, root.  mask: R_OK W_OK X_OK bits; returns those granted.  ACLs: by the kernel's mode mask only. */
+unsigned fs_access(const struct fs_stat *st, const struct fs_cred *cred, unsigned mask);
+
+enum { FS_SET_MODE = 1, FS_SET_UID = 2, FS_SET_GID = 4, FS_SET_SIZE = 8, FS_SET_ATIME = 16, FS_SET_MTIME = 32 };
+struct fs_setattr {
+	unsigned what;			/* FS_SET_ */
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	uint64_t size;
+	struct timespec atime, mtime;	/* tv_nsec UTIME_NOW: now */
+};
+/* Rights are checked by the caller's cred as POSIX has it (owner, CAP-like root); size needs write permission unless may_write. */
+int fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_setattr *set, bool may_write);
+
+/* Directory operations check write and search permission, sticky bits included.  BEFORE and AFTER (may be NULL): the
+ * directory's change, atomic only if the return value of fs_change_atomic() says so. */
+struct fs_change { uint64_t before, after; };
+int fs_create(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred,
+    mode_t mode, struct inode **inode, struct fs_change *change);	/* regular, exclusive: -EEXIST */
+int fs_mkdir(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred,
+    mode_t mode, struct inode **inode, struct fs_change *change);
+int fs_mknod(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred,
+    mode_t type_and_mode, dev_t dev, struct inode **inode, struct fs_change *change);
+int fs_symlink(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred,
+    const char *target, unsigned target_len, struct inode **inode, struct fs_change *change);
+int fs_remove(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred, struct fs_change *change);
+int fs_rename(struct inode *from, const char *oldname, unsigned oldlen, struct inode *to, const char *newname,
+    unsigned newlen, const struct fs_cred *cred, struct fs_change *from_change, struct fs_change *to_change);
+int fs_link(struct inode *inode, struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred,
+    struct fs_change *change);
+
+/*
+ * Entries after COOKIE (0: from the start; . and .. are left out; cookies 1 and 2 are never given).  EMIT returns false when it has
+ * no room: the entry is given again next time.  *eof.  Cookies are the file system's own d_off.
+ */
+struct fs_dirent { uint64_t cookie; const char *name; unsigned len; uint64_t ino; };
+typedef bool fs_emit_fn(void *arg, const struct fs_dirent *ent);
+int fs_readdir(struct inode *dir, uint64_t cookie, fs_emit_fn *emit, void *arg, bool *eof);
+
+/* ---- data; io_lock held for reading at least ---- */
+
+/* nowait: -EAGAIN rather than wait for storage.  Bytes or -errno.  coherent: layouts are out, so nothing cached may be believed. */
+ssize_t fs_read(struct inode *inode, void *buf, size_t len, uint64_t offset, bool nowait, bool coherent);
+ssize_t fs_write(struct inode *inode, const void *buf, size_t len, uint64_t offset, bool sync, bool coherent);
+int fs_commit(struct inode *inode, bool coherent);	/* fdatasync and the device's cache */
+
+#endif

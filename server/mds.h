@@ -1,0 +1,56 @@
+/*
+ * The metadata server: what its parts share.  One struct mds per process; handed
+ * down, never global, so that tests can make their own.
+ *
+ * Threads
+ *   loops     one per core; own connections; run compounds until an operation may block
+ *   workers   run what may block (system calls on cold data, allocation, flushes)
+ *   fencers   a few threads that talk to targets (fence/); never hold any lock below while doing so
+ *   leases    one thread that takes lease-break signals (export/)
+ *
+ * Locks, outermost first; never take an earlier one while holding a later one:
+ *   inode->io_lock     (rwlock) data and block map of one file; may be held over system calls;
+ *                      on a loop only try*; workers may wait
+ *   mds->state_lock    clients, stateids, opens, locks, layouts, recalls; short; no system call that
+ *                      can sleep on storage, no waiting
+ *   session->lock      slots
+ *   inode cache lock, peer queues: leaves
+ * A function whose name ends in _locked wants state_lock held.
+ */
+#ifndef PNFS_SERVER_MDS_H
+#define PNFS_SERVER_MDS_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "server/conf/conf.h"
+
+struct exports;
+struct fs;
+struct layouts;
+struct loop;
+struct sessions;
+struct clients;
+struct stateids;
+struct workers;
+
+struct mds {
+	struct mds_conf conf;
+	struct exports *exports;	/* conf/exports.h */
+	struct fs *fs;			/* fs/fs.h: inode cache, handles, pseudo root */
+	pthread_mutex_t state_lock;
+	struct clients *clients;	/* state/client.h */
+	struct sessions *sessions;	/* state/session.h */
+	struct stateids *stateids;	/* state/stateid.h */
+	struct layouts *layouts;	/* layout/layout.h */
+	struct workers *workers;	/* net/worker.h */
+	struct loop **loops;
+	unsigned nloops;
+	uint64_t boot;			/* differs at every start: ns of the real-time clock */
+	uint8_t write_verifier[8];	/* of WRITE and COMMIT: changes with every start */
+};
+
+/* Monotonic milliseconds. */
+uint64_t mds_now_ms(void);
+
+#endif

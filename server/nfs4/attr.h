@@ -1,0 +1,24 @@
+/* Attributes of an inode as NFS has them: gathers fs_stat, export and server facts.  op_attr.c, op_dir.c (READDIR), op_open.c. */
+#ifndef PNFS_SERVER_NFS4_ATTR_H
+#define PNFS_SERVER_NFS4_ATTR_H
+
+#include "proto/nfs4/attrs.h"
+#include "server/nfs4/compound.h"
+
+/* What this server supports for reading and setting. */
+extern const struct attr_mask attr_supported, attr_supported_set;
+
+/*
+ * Fill A with what WANT asks of INODE (system calls only for what is needed).  Strings come from the arena.
+ * CB_GETATTR-like refinement does not exist: layouts never change size behind our back (plain).
+ */
+nfsstat4 attr_get(struct compound *c, struct inode *inode, const struct attr_mask *want, struct nfs_attrs *a);
+
+/* Decode a fattr4 of SETATTR, OPEN or CREATE into a struct fs_setattr; *set_mask: which bits it covers.
+ * INVAL for read-only attributes, ATTRNOTSUPP, BADOWNER, BADXDR. */
+nfsstat4 attr_to_set(struct compound *c, const fattr4 *fattr, struct fs_setattr *set, struct attr_mask *set_mask);
+
+/* change_info4 */
+void attr_change_info(change_info4 *info, const struct fs_change *change);
+
+#endif

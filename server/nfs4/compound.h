@@ -1,0 +1,140 @@
+/*
+ * One COMPOUND in execution.  compound.c decodes, gates, runs and encodes operation
+ * by operation; ops.c holds the table; op_*.c the handlers.
+ *
+ * A compound starts on the loop that owns the connection.  Handlers are plain
+ * functions.  On a loop (c->on_loop) a handler that would block returns
+ * OP_WORKER having changed nothing: the compound is then resumed at that same operation on a
+ * worker.  Rows flagged OPF_BLOCKS go there at once.
+ * A handler that would have to wait for a client answers NFS4ERR_DELAY.
+ */
+#ifndef PNFS_SERVER_NFS4_COMPOUND_H
+#define PNFS_SERVER_NFS4_COMPOUND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/rpc/peer.h"
+#include "proto/x/nfs4.h"
+#include "server/fs/fs.h"
+#include "server/net/worker.h"
+
+struct client;
+struct conn;
+struct export_client;
+struct mds;
+struct session;
+struct slot;
+
+/* Not on the wire: run this operation again on a worker. */
+#define OP_WORKER ((nfsstat4)0x7fff0001)
+/* Not on the wire: send no reply at all (a retry of what is still under way). */
+#define OP_DROP ((nfsstat4)0x7fff0002)
+
+struct compound {
+	struct mds *mds;
+	struct conn *conn;		/* net/conn.h; referenced */
+	struct rpc_rec *rec;		/* what args alias; referenced */
+	struct arena arena;		/* for arguments and results */
+	struct rpc_cred rpc_cred;	/* as the RPC claims */
+	uint32_t xid, minor, nops, index;	/* index of the operation being run */
+	XDR in, out;
+	struct rpc_out *reply;
+	bool on_loop;
+
+	/* Set by SEQUENCE; NULL for the few operations that come without. */
+	struct client *client;
+	struct session *session;
+	struct slot *slot;
+	uint32_t max_reply;		/* bytes the reply may take on this channel (RFC 8881 2.10.6.4) */
+	bool cache_this;
+
+	/* Current and saved filehandle and stateid (RFC 8881 16.2.3.1). */
+	struct inode *cur, *saved;	/* referenced; NULL: none */
+	const struct export_client *cur_opts, *saved_opts;	/* options of the export for this client; NULL for the pseudo root */
+	struct fs_cred cred;		/* of the caller, squashed for cur's export */
+	struct fs_cred saved_cred;
+	stateid4 cur_sid, saved_sid;
+	bool cur_sid_valid, saved_sid_valid;
+
+	struct work work;
+};
+
+/* ---- for handlers ---- */
+
+/* Make INODE (reference taken over) the current filehandle; drops the current stateid.  Checks that its export admits the caller. */
+nfsstat4 compound_set_fh(struct compound *c, struct inode *inode);
+
+/* Note a stateid that an operation gave back, so that the special "current" stateid means it. */
+void compound_set_stateid(struct compound *c, const stateid4 *sid);
+
+/* Replace the special current stateid {1, 0} by c->cur_sid (RFC 8881 16.2.3.1.2); BAD_STATEID if there is none. */
+nfsstat4 compound_resolve_stateid(struct compound *c, stateid4 *sid);
+
+/* Is the export writable for this client?  NFS4ERR_ROFS if not. */
+nfsstat4 compound_check_rw(struct compound *c);
+
+/* Room left in the reply after this operation's status, in bytes (for READ and READDIR). */
+uint32_t compound_room(struct compound *c);
+
+/*
+ * Where READ's data will stand in the reply if the result is
+ * encoded next with HEADER bytes before it: read straight to it (ax_put_fixed then copies nothing).  NULL: no room for LEN.
+ */
+uint8_t *compound_reply_data(struct compound *c, uint32_t header, uint32_t len);
+
+/* ---- the table ---- */
+
+enum {
+	OPF_NO_SESSION = 1 << 0,	/* may stand without SEQUENCE, alone (RFC 8881 2.10.1: EXCHANGE_ID ...) */
+	OPF_FH = 1 << 1,		/* needs a current filehandle: NOFILEHANDLE */
+	OPF_SAVED = 1 << 2,		/* and a saved one */
+	OPF_MODIFIES = 1 << 3,		/* room for the reply is checked first (PITFALLS C6) */
+	OPF_BLOCKS = 1 << 4,		/* always on a worker */
+	OPF_V42 = 1 << 5,		/* NFS4ERR_OP_ILLEGAL at minor version 1 */
+	OPF_FIRST = 1 << 6,		/* SEQUENCE: only as the first */
+	OPF_V41_ONLY = 1 << 7,		/* GETDEVICELIST: dropped by RFC 7862 */
+	OPF_UNSUPPORTED = 1 << 8,	/* answers NOTSUPP after its arguments were decoded */
+};
+
+struct op_row {
+	nfsstat4 (*run)(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res);
+	uint32_t flags;
+	uint32_t reply_max;		/* bytes of the result at most, status included; 0: variable, the handler looks at compound_room() */
+};
+
+/* Indexed by nfs_opnum4, up to and with the highest of RFC 8276. */
+#define OP_ROWS 76
+extern const struct op_row op_rows[OP_ROWS];
+
+/* Names of the handlers; each in its op_*.c. RES is zeroed; its status is set by compound.c from the return value. */
+typedef nfsstat4 op_fn(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res);
+/* op_session.c */
+op_fn op_exchange_id, op_create_session, op_destroy_session, op_destroy_clientid, op_bind_conn_to_session,
+    op_backchannel_ctl, op_sequence, op_reclaim_complete;
+/* op_fh.c */
+op_fn op_putfh, op_putrootfh, op_putpubfh, op_getfh, op_savefh, op_restorefh, op_lookup, op_lookupp, op_secinfo,
+    op_secinfo_no_name;
+/* op_attr.c */
+op_fn op_getattr, op_setattr, op_access, op_verify, op_nverify;
+/* op_dir.c */
+op_fn op_create, op_remove, op_rename, op_link, op_readlink, op_readdir;
+/* op_io.c */
+op_fn op_read, op_write, op_commit;
+/* op_open.c */
+op_fn op_open, op_open_downgrade, op_close;
+/* op_lock.c */
+op_fn op_lock, op_lockt, op_locku;
+/* op_stateid.c */
+op_fn op_test_stateid, op_free_stateid;
+/* op_layout.c */
+op_fn op_layoutget, op_layoutcommit, op_layoutreturn;
+/* op_device.c */
+op_fn op_getdeviceinfo;
+
+/* ---- for net/ ---- */
+
+/* A CALL of COMPOUND arrived: run it and answer.  Loop's thread. */
+void compound_start(struct mds *mds, struct conn *conn, struct rpc_call *call);
+
+#endif
