@@ -1,0 +1,39 @@
+/*
+ * Callbacks: CB_COMPOUND {CB_SEQUENCE, one operation} on a connection bound to a backchannel of the client (RFC 8881 2.10.3, 20.9).
+ */
+#ifndef PNFS_SERVER_CB_CB_H
+#define PNFS_SERVER_CB_CB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/x/nfs4.h"
+
+struct client;
+struct mds;
+struct session;
+
+/*
+ * The answer.  STATUS >= 0: nfsstat4 of the operation.  -ENOTCONN: no backchannel now (SEQ4_STATUS_CB_PATH_DOWN is then set by itself; cb_path_up is
+ * called when there is one again).  -ETIMEDOUT, -ECONNRESET: sent, no answer: may or may not have been executed.
+ * On a loop's thread, no lock held.
+ */
+typedef void cb_done_fn(struct mds *mds, void *arg, int status);
+
+/*
+ * Send ARG (encoded before this returns) to CLIENT, on any of its sessions with a live backchannel.  One callback at a time per session, the others
+ * queue.  Any thread, no lock held.  DONE is called exactly once.  timeout_ms bounds the wait for the answer, queueing included.
+ */
+void cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, uint32_t timeout_ms,
+    cb_done_fn *done, void *done_arg);
+
+/* Has CLIENT a live backchannel?  state_lock held. */
+bool cb_path_locked(const struct client *client);
+
+/* Called (no lock held) when a client gets a backchannel after it had none: recalls are sent again (PITFALLS C14).  Set by layout/recall.c. */
+extern void (*cb_path_up)(struct mds *mds, struct client *client);
+
+/* session.c, conn.c: bindings changed, or the session goes: queued callbacks move to another or fail. */
+void cb_session_changed(struct mds *mds, struct session *session);
+
+#endif

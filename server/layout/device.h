@@ -1,0 +1,68 @@
+/*
+ * The device under an export as clients see it: a LUN with an identity (deviceid4), proven to be the one
+ * the file system is on, reserved for SCSI layouts, the place of fencing.
+ *
+ * device.c does discovery and proof; op_device.c asks it for its address; recall.c asks it to fence.
+ */
+#ifndef PNFS_SERVER_LAYOUT_DEVICE_H
+#define PNFS_SERVER_LAYOUT_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "include/reason.h"
+
+struct device_conf;
+struct export;
+struct mds;
+struct pr;
+
+#define DEVICE_ID_SIZE 16
+
+struct device {
+	int refs;
+	const struct device_conf *conf;
+	uint8_t id[DEVICE_ID_SIZE];	/* deviceid4: hash of UUID, designator and layout type: the same after restarts (PITFALLS B16) */
+	uint8_t uuid[16];		/* signature (type 3), at sig_offset on the LU */
+	uint64_t sig_offset;
+	uint32_t layout_type;		/* 3 or 5 */
+	uint8_t designator[64];		/* binary (type 5) */
+	unsigned designator_len;
+	uint32_t designator_type, code_set;	/* SPC: 3 NAA, 2 EUI-64; 1 binary */
+	uint64_t size;			/* bytes, of the LU */
+	uint32_t block_size;		/* logical, bytes */
+	struct pr *pr;			/* fence/fence.h; NULL: no reservations (type 3) */
+	uint64_t server_key;
+	bool reserved;			/* registered and reserved, verified */
+	enum reason reason;		/* why not usable, REASON_NONE if it is */
+};
+
+/* Open the LUN of CONF for EXPORT: identity, size, proof by nonce.  Blocks (start only).  0, or -errno with *why set and logged. */
+int device_open(struct mds *mds, const struct device_conf *conf, struct export *export, uint32_t layout_type,
+    struct device **device, enum reason *why);
+struct device *device_get(struct device *device);
+void device_put(struct device *device);
+struct device *device_find(struct mds *mds, const uint8_t id[DEVICE_ID_SIZE]);
+
+/*
+ * Register the server's key and take the reservation if that has not been done (RFC 8154 2.4.10.2); keys of clients of a former life are preempted.
+ * Blocks: worker.  0 or -errno with *why.
+ */
+int device_prepare(struct device *device, enum reason *why);
+
+/* What the fencing command is told. */
+struct fence_target {
+	uint64_t key;			/* 0: type 3 */
+	const char *client;		/* printable co_ownerid */
+	struct sockaddr_storage addr;
+};
+
+/*
+ * Cut a client off and see to it that it is (key absent, its commands drained; or the fencing command said 0).  Blocks, with bounds of its own (30 s): fencer threads.
+ * 0: confirmed.  -EOPNOTSUPP: no way to fence (type 3 without a command): the caller waits lease and maximum I/O time instead (RFC 5663 2.3.8).
+ * Other -errno: not confirmed, retry.
+ */
+int device_fence(struct device *device, const struct fence_target *target);
+
+#endif

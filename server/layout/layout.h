@@ -1,0 +1,62 @@
+/*
+ * Layout bookkeeping: who holds which ranges of which file, in which mode, by which
+ * layout stateid (RFC 8881 12.5).  Knows neither what an extent is on disk (the provider does) nor its bytes
+ * (proto/layout).  Guarded by state_lock.
+ *
+ *   layout.c   stateids, grants, return, return on close
+ *   range.c    pure: merge, split, subtract, overlap of ranges
+ *   conflict.c pure: may this grant be given beside those
+ *   recall.c   the recall state machine with its deadline
+ */
+#ifndef PNFS_SERVER_LAYOUT_LAYOUT_H
+#define PNFS_SERVER_LAYOUT_LAYOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/x/nfs4.h"
+
+struct client;
+struct inode;
+struct mds;
+
+int layouts_new(struct mds *mds);
+void layouts_free(struct mds *mds);
+
+/* What an operation through the MDS (or a local process) is going to do with a range. */
+enum layout_need {
+	LAYOUT_NEED_READ,	/* conflicts with RW grants of others */
+	LAYOUT_NEED_WRITE,	/* conflicts with all grants of others */
+	LAYOUT_NEED_BLOCKS,	/* blocks move or go (truncate, deallocate, last unlink...): conflicts with all grants, the caller's own too */
+};
+
+/*
+ * Make way: NFS4_OK if nothing is in the way; else recalls are started and NFS4ERR_DELAY is answered.  While an operation of
+ * kind BLOCKS waits, no new grants of the range are given (no livelock).  Never waits; CLIENT (the caller, NULL: local) is never waited for.
+ * Takes state_lock.  Call before io_lock is taken, and again (layout_clear_locked below) with io_lock held, since a grant may have slipped in (PITFALLS A21).
+ */
+nfsstat4 layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enum layout_need need,
+    uint64_t offset, uint64_t length);
+
+/* Is the way still free?  state_lock held. */
+bool layout_clear_locked(const struct inode *inode, const struct client *client, enum layout_need need,
+    uint64_t offset, uint64_t length);
+
+/* Are any layouts out on the file (so MDS reads and writes must not believe caches: fs_read(coherent))?  No lock: a hint that is
+ * exact for a caller that holds io_lock. */
+bool layout_any(const struct inode *inode);
+
+/* The last open of CLIENT on INODE was closed: its layouts go (return on close, RFC 8881 18.43.3, LAYOUTRETURN is implied).  state_lock held. */
+void layout_closed_locked(struct mds *mds, struct inode *inode, struct client *client);
+
+/*
+ * The client goes: lease over (EXPIRED), or it has come back as a new instance, or DESTROY_CLIENTID.  Layouts it held are fenced first if it may still write
+ * (lease over), and its blocks stay out of use until that is confirmed (RFC 8154 2.4.10).  state_lock held; the work itself is done by the fencers.
+ */
+enum layout_gone { LAYOUT_GONE_EXPIRED, LAYOUT_GONE_REPLACED, LAYOUT_GONE_DESTROYED };
+void layout_client_gone_locked(struct mds *mds, struct client *client, enum layout_gone why);
+
+/* Does the client hold layouts?  state_lock held. */
+bool layout_client_has_locked(const struct client *client);
+
+#endif

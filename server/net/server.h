@@ -1,0 +1,18 @@
+/* Start and stop the whole server: main.c and tests. */
+#ifndef PNFS_SERVER_NET_SERVER_H
+#define PNFS_SERVER_NET_SERVER_H
+
+#include <stdint.h>
+
+struct mds;
+
+/*
+ * Read the configuration, open exports (an EXPORT line each on stdout), listen, start threads.  0, or -errno with *error: -EINVAL is a
+ * configuration error (exit 78).
+ */
+int server_start(const char *conf_file, struct mds **mds, uint16_t *port, char **error);
+/* SIGHUP: read exports again.  On an error the old ones stay, and it is logged. */
+void server_reload(struct mds *mds);
+void server_stop(struct mds *mds);
+
+#endif

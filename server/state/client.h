@@ -1,0 +1,99 @@
+/*
+ * Client records (RFC 8881 2.4, 18.35) and leases (8.3).  Everything here is guarded by
+ * mds->state_lock unless said otherwise.
+ */
+#ifndef PNFS_SERVER_STATE_CLIENT_H
+#define PNFS_SERVER_STATE_CLIENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <uthash.h>
+
+#include "proto/rpc/peer.h"
+#include "proto/x/nfs4.h"
+
+struct mds;
+struct owner;
+struct session;
+struct state_obj;
+
+struct client {
+	uint64_t id;			/* clientid4: boot time in the high half, so old ones never match */
+	uint8_t *ownerid;		/* co_ownerid, at most NFS4_OPAQUE_LIMIT */
+	uint32_t ownerid_len;
+	uint8_t verifier[NFS4_VERIFIER_SIZE];	/* co_verifier */
+	struct rpc_cred principal;	/* who made it; flavor and uid count */
+	bool confirmed;
+	bool reclaim_complete;		/* RECLAIM_COMPLETE (one_fs false) seen */
+	bool may_reclaim;		/* has a stable record from before the restart */
+	bool expired;			/* lease over: being taken down, no new state */
+	bool fenced;			/* a key of it was preempted: layouts refused until it is a new client instance or re-registered by a new key */
+	uint32_t create_seqid;		/* CREATE_SESSION's own slot (18.36.4) */
+	nfsstat4 create_status;
+	CREATE_SESSION4resok create_res;
+	uint64_t pr_key;		/* reservation key for SCSI layouts: never 0, new with every client record (RFC 8154 2.4.10.1) */
+	struct sockaddr_storage addr;	/* of the connection it came by, for logs and the fencing command */
+	atomic_uint_fast64_t renewed_ms;	/* mds_now_ms() of the last successful SEQUENCE; no lock */
+	atomic_uint seq_flags;		/* SEQ4_STATUS_ bits that hold (besides CB_PATH_DOWN, which is computed); no lock */
+	atomic_int refs;		/* compounds under way, callbacks, layouts' recalls; freed at 0 after removal */
+	TAILQ_HEAD(, session) sessions;
+	TAILQ_HEAD(, state_obj) states;	/* opens, locks, layouts (stateid.h) */
+	struct owner *owners;		/* open and lock owners: uthash, owner.h */
+	UT_hash_handle hh_id, hh_owner;
+};
+
+int clients_new(struct mds *mds);
+void clients_free(struct mds *mds);
+
+/* By clientid4, confirmed or not; NULL: unknown (STALE_CLIENTID).  state_lock held. */
+struct client *client_find_locked(struct mds *mds, uint64_t id);
+
+struct client *client_get(struct client *client);
+void client_put(struct mds *mds, struct client *client);
+
+/* Has it opens, locks, delegations or layouts (CLIENTID_BUSY)?  state_lock held. */
+bool client_has_state_locked(const struct client *client);
+
+/*
+ * Take a client down: its layouts are handed to layout_client_gone_locked() (which fences before blocks are reused),
+ * all other state released, sessions destroyed, the record removed.  For lease expiry, a new verifier and
+ * DESTROY_CLIENTID.  state_lock held.
+ */
+void client_destroy_locked(struct mds *mds, struct client *client);
+
+/* Call FN for each client. state_lock held. */
+void client_each_locked(struct mds *mds, void (*fn)(struct client *, void *), void *arg);
+
+/* Run by a timer on loop 0, about once a second: expire leases, end grace. */
+void lease_tick(struct mds *mds);
+
+/* ---- grace (RFC 8881 8.4.2) and the stable records (lmdb in state_dir) ---- */
+
+/* Is the server in grace?  No lock needed (atomic). */
+bool grace_active(const struct mds *mds);
+
+/* May CLIENT reclaim now?  NFS4_OK, NO_GRACE, RECLAIM_BAD.  state_lock held. */
+nfsstat4 grace_check_reclaim_locked(struct mds *mds, struct client *client);
+
+/* Opens the store in state_dir; starts grace if records from before are found, and not at all otherwise. */
+int grace_start(struct mds *mds);
+void grace_stop(struct mds *mds);
+
+/* Durable when they return (0 or -errno); called without state_lock, from workers. */
+int stable_client_add(struct mds *mds, const void *ownerid, uint32_t len);
+int stable_client_remove(struct mds *mds, const void *ownerid, uint32_t len);
+/* RECLAIM_COMPLETE of a client: when all that may reclaim have said so, grace ends early (PITFALLS D5). */
+void grace_client_done_locked(struct mds *mds, struct client *client);
+
+/*
+ * SCSI keys handed out, kept over restarts so that clients of a former life are fenced before anything is granted
+ * anew (XFS.md "Both").  DEVICE is the name of its section.
+ */
+int stable_key_add(struct mds *mds, const char *device, uint64_t key);
+int stable_key_remove(struct mds *mds, const char *device, uint64_t key);
+int stable_key_each(struct mds *mds, const char *device, void (*fn)(uint64_t key, void *arg), void *arg);
+
+#endif
