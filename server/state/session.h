@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 #include <uthash.h>
 
+#include "proto/rpc/peer.h"
 #include "proto/x/nfs4.h"
 
 struct client;
