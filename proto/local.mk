@@ -20,6 +20,14 @@ nodist_librpcgen_la_SOURCES = $(RPC_C)
 librpcgen_la_CFLAGS = $(AM_CFLAGS) -Wno-unused -Wno-missing-prototypes -Wno-cast-function-type -Wno-shadow
 
 libproto_la_SOURCES = \
+	proto/rpc/loop.c proto/rpc/loop.h \
+	proto/rpc/out.c \
+	proto/rpc/peer.c proto/rpc/peer.h \
+	proto/rpc/peer_call.c \
+	proto/rpc/peer_impl.h \
+	proto/rpc/peer_out.c \
+	proto/rpc/rec.c proto/rpc/rec.h \
+	proto/rpc/rpc_msg.c proto/rpc/rpc_msg.h \
 	proto/xdr/arena.c proto/xdr/arena.h \
 	proto/xdr/xdr_arena.c proto/xdr/xdr_arena.h
 libproto_la_CFLAGS = $(AM_CFLAGS) -Wno-cast-function-type

@@ -1,1 +1,17 @@
 # Unit tests (libcheck), fuzz targets.
+#
+# A test of the wire: one line in unit_tests; its source is the same name with
+# .c and it is linked with LDADD below.  A test of another part needs besides
+#	tests_unit_DIR_test_X_LDADD = THAT_LIBRARY.la $(LDADD)
+# Data files: below $srcdir/tests (automake exports srcdir to tests).
+
+LDADD = libproto.la $(CHECK_LIBS) $(TIRPC_LIBS) $(EV_LIBS)
+
+unit_tests = \
+	tests/unit/proto/rpc/test_peer
+
+if HAVE_CHECK
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+EXTRA_DIST += tests/unit/proto/rpc/peer_fixture.h

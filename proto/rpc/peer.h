@@ -55,7 +55,8 @@ struct rpc_call {
 
 /*
  * A record being built: DATA[0..LEN) is sent with the record mark before it.
- * Buffers are recycled.  rpc_out_get() rounds SIZE up; CAP says to what.
+ * Buffers are recycled.  rpc_out_get() rounds SIZE up (to at least 1984 bytes);
+ * CAP says to what.  NULL without memory.
  */
 struct rpc_out {
 	struct rpc_out *next;		/* the owner's, then the peer's, to link */
@@ -67,7 +68,8 @@ void rpc_out_put(struct rpc_out *out);
 
 /* accept_stat and reject codes in one space, for rpc_reply_header() */
 enum rpc_status { RPC_OK, RPC_PROG_UNAVAIL, RPC_PROG_MISMATCH, RPC_PROC_UNAVAIL,
-	RPC_GARBAGE_ARGS, RPC_SYSTEM_ERR, RPC_BADVERS, RPC_AUTH_BADCRED, RPC_AUTH_TOOWEAK };
+	RPC_GARBAGE_ARGS, RPC_SYSTEM_ERR, RPC_BADVERS, RPC_AUTH_BADCRED, RPC_AUTH_TOOWEAK,
+	RPC_AUTH_BADVERF };
 
 /*
  * Bytes of a reply header with RPC_OK: the body goes at out->data + this.
@@ -135,6 +137,8 @@ typedef void rpc_done_fn(struct rpc_peer *peer, void *arg, int status,
 /*
  * Send OUT (from rpc_call_header) as a call; DONE is called exactly once.
  * Any thread.  timeout_ms 0: none, until the connection closes.  A reply after the timeout is dropped.
+ * Without memory DONE comes at once, on the caller's thread, with -ENOMEM.
+ * Not after loop_stop().
  */
 void rpc_peer_call(struct rpc_peer *peer, struct rpc_out *out, uint32_t timeout_ms,
     rpc_done_fn *done, void *arg);
