@@ -25,6 +25,7 @@
 
 #include "server/conf/conf.h"
 
+struct devices;
 struct exports;
 struct fs;
 struct layouts;
@@ -43,6 +44,7 @@ struct mds {
 	struct sessions *sessions;	/* state/session.h */
 	struct stateids *stateids;	/* state/stateid.h */
 	struct layouts *layouts;	/* layout/layout.h */
+	struct devices *devices;	/* layout/device.h; made by the first device_open() */
 	struct workers *workers;	/* net/worker.h */
 	struct loop **loops;
 	unsigned nloops;

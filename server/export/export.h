@@ -8,7 +8,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "include/iomap.h"
 #include "include/reason.h"
@@ -38,6 +40,7 @@ struct export {
 	uint32_t layout_type;		/* 0 none, 3 block, 5 SCSI: what is really offered */
 	enum reason reason;		/* why layout_type is 0 */
 	void *provider;			/* the provider's own */
+	LIST_ENTRY(export) on_device;	/* device->exports; layout/device.c's own */
 };
 
 /* What a commit changes besides block states. */
@@ -86,7 +89,7 @@ struct export_ops {
 	/* Required.  No layouts are left on the inode: let local breakers go on. */
 	void (*unlease)(struct layout_lease *);
 
-	/* Optional.  Leases were all lost (provider's session died): which inodes. */
+	/* Optional.  The export goes: undo what probe did.  No lease is out any more. */
 	void (*stop)(struct export *);
 };
 
@@ -113,5 +116,11 @@ extern void (*export_on_break)(struct mds *mds, struct inode *inode);
 int export_open(struct mds *mds, const struct export_line *line, struct export **export, char **error);
 struct export *export_get(struct export *export);
 void export_put(struct export *export);
+
+/*
+ * Block the signals by which the kernel tells of lease breaks: call once at start before any thread is
+ * made, so that all inherit it.
+ */
+void export_block_signals(void);
 
 #endif

@@ -7,8 +7,10 @@
 #ifndef PNFS_SERVER_LAYOUT_DEVICE_H
 #define PNFS_SERVER_LAYOUT_DEVICE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include "include/reason.h"
@@ -36,6 +38,16 @@ struct device {
 	uint64_t server_key;
 	bool reserved;			/* registered and reserved, verified */
 	enum reason reason;		/* why not usable, REASON_NONE if it is */
+
+	/* device.c's own */
+	struct mds *mds;
+	LIST_ENTRY(device) link;	/* mds->devices */
+	LIST_HEAD(, export) exports;	/* that use it */
+	pthread_mutex_t lock;		/* held over talks with the target: fencers and workers only, never under state_lock */
+	uint64_t verified_ms;		/* mds_now_ms() when the reservation was last seen in force; atomic */
+	bool former_fenced;		/* keys of a former life are gone */
+	uint64_t fenced[64];		/* the last keys cut off: one that registers again is cut off again (PITFALLS B12) */
+	unsigned nfenced;
 };
 
 /* Open the LUN of CONF for EXPORT: identity, size, proof by nonce.  Blocks (start only).  0, or -errno with *why set and logged. */
@@ -43,7 +55,14 @@ int device_open(struct mds *mds, const struct device_conf *conf, struct export *
     struct device **device, enum reason *why);
 struct device *device_get(struct device *device);
 void device_put(struct device *device);
+/* By deviceid4; referenced.  NULL: unknown. */
 struct device *device_find(struct mds *mds, const uint8_t id[DEVICE_ID_SIZE]);
+/* Does one of the device's exports admit a client at ADDR?  (Its key opens the whole LUN.) */
+bool device_admits(struct device *device, const struct sockaddr *addr);
+/* EXPORT goes: drops its reference too. */
+void device_close(struct device *device, struct export *export);
+/* At the end, when all exports are gone. */
+void devices_free(struct mds *mds);
 
 /*
  * Register the server's key and take the reservation if that has not been done (RFC 8154 2.4.10.2); keys of clients of a former life are preempted.
