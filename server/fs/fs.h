@@ -87,8 +87,12 @@ int inode_data_fd(struct inode *inode);
 /* ---- verbs; names are not terminated, checked here: -EINVAL empty or with NUL, -ENAMETOOLONG, -EINVAL for . and .. ---- */
 
 int fs_lookup(struct inode *dir, const char *name, unsigned len, struct inode **inode);
+/* The same for loops: -EAGAIN if it might have to wait for storage (openat2(2) RESOLVE_CACHED), nothing done. */
+int fs_lookup_nowait(struct inode *dir, const char *name, unsigned len, struct inode **inode);
 /* -ENOENT at the top of the tree; the export's root leads to the pseudo node above it. */
 int fs_lookupp(struct inode *dir, struct inode **inode);
+/* mounted_on_fileid (RFC 8881 5.8.2.19): for an export's root the fileid of the pseudo node it stands on; else inode->ino. */
+uint64_t fs_mounted_on(const struct inode *inode);
 int fs_getattr(struct inode *inode, struct fs_stat *st);
 int fs_statfs(struct inode *inode, struct fs_space *space);
 int fs_readlink(struct inode *inode, char *buf, size_t size, size_t *len);
@@ -129,7 +133,14 @@ int fs_link(struct inode *inode, struct inode *dir, const char *name, unsigned l
  * Entries after COOKIE (0: from the start; . and .. are left out; cookies 1 and 2 are never given).  EMIT returns false when it has
  * no room: the entry is given again next time.  *eof.  Cookies are the file system's own d_off.
  */
-struct fs_dirent { uint64_t cookie; const char *name; unsigned len; uint64_t ino; };
+struct fs_dirent {
+	uint64_t cookie;
+	const char *name;
+	unsigned len;
+	uint64_t ino;			/* mounted_on_fileid: of what stands in the directory itself */
+	mode_t type;			/* S_IFMT bits; 0: not known */
+	bool mount;			/* an export's root stands on it: fileid, type and fsid are other ones */
+};
 typedef bool fs_emit_fn(void *arg, const struct fs_dirent *ent);
 int fs_readdir(struct inode *dir, uint64_t cookie, fs_emit_fn *emit, void *arg, bool *eof);
 

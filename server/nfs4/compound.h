@@ -42,6 +42,13 @@ struct compound {
 	struct rpc_out *reply;
 	bool on_loop;
 
+	/*
+	 * A handler may write its whole result to OUT itself (operation number, NFS4_OK, result) and set this before it
+	 * returns NFS4_OK: nothing more is encoded then (READDIR, whose generated codec recurses per entry).  False before each
+	 * operation.  On another return value OUT is put back to where it was.  Room: compound_reply_data().
+	 */
+	bool encoded;
+
 	/* Set by SEQUENCE; NULL for the few operations that come without. */
 	struct client *client;
 	struct session *session;
@@ -79,7 +86,8 @@ uint32_t compound_room(struct compound *c);
 
 /*
  * Where READ's data will stand in the reply if the result is
- * encoded next with HEADER bytes before it: read straight to it (ax_put_fixed then copies nothing).  NULL: no room for LEN.
+ * encoded next with HEADER bytes before it (after the operation's number and status; READ: 8, eof and count): read straight to it (ax_put_fixed then copies nothing).
+ * NULL: no room for LEN.  OUT has room for HEADER + LEN after the status when it returns.
  */
 uint8_t *compound_reply_data(struct compound *c, uint32_t header, uint32_t len);
 
