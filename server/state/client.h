@@ -41,6 +41,7 @@ struct client {
 	atomic_int refs;		/* compounds under way, callbacks, layouts' recalls; freed at 0 after removal */
 	TAILQ_HEAD(, session) sessions;
 	TAILQ_HEAD(, state_obj) states;	/* opens, locks, layouts (stateid.h) */
+	uint32_t nstates, nranges;	/* how many of them, and byte-range locks: for limits, stateid.c's */
 	struct owner *owners;		/* open and lock owners: uthash, owner.h */
 	UT_hash_handle hh_id, hh_owner;
 };

@@ -15,9 +15,10 @@ struct lock_range;
 
 struct file_state {
 	struct inode *inode;		/* referenced */
-	unsigned users;			/* opens, lock ranges, a layout_file: freed at 0 */
+	unsigned users;			/* opens (locks never outlive theirs), a layout_file: freed at 0 */
 	TAILQ_HEAD(, open_state) opens;	/* open.h */
-	TAILQ_HEAD(, lock_range) locks;	/* byte ranges, by offset; lock.h */
+	unsigned access_n[2], deny_n[2];	/* how many opens have the READ, WRITE bit: share conflicts without a walk */
+	TAILQ_HEAD(, lock_range) locks;	/* byte ranges, by start; lock.h */
 	struct layout_file *layouts;	/* layout/layout.h; NULL: none */
 };
 

@@ -24,7 +24,10 @@ enum state_kind { STATE_OPEN = 1, STATE_LOCK = 2, STATE_LAYOUT = 4, STATE_DELEG 
 struct state_obj;
 struct state_class {
 	enum state_kind kind;
-	/* Drop it with all it stands for (client destroyed).  Removes and frees the object. state_lock held. */
+	/*
+	 * Drop it with all it stands for (client destroyed, FREE_STATEID of what was revoked).  Removes and frees the object. state_lock held.
+	 * May drop others with it (an open its locks): walk a client's states by taking the first until there is none.
+	 */
 	void (*release)(struct mds *mds, struct state_obj *obj);
 };
 
@@ -40,13 +43,34 @@ struct state_obj {
 };
 
 int stateids_new(struct mds *mds);
+/* After all state was released.  Puts the inodes that were still waiting for it. */
 void stateids_free(struct mds *mds);
+
+/*
+ * What clients may make us keep.  NFS4ERR_RESOURCE is not an error of 4.1 (RFC 8881 15.1.16): past a limit SERVERFAULT is answered, which
+ * ends the request at the client, rather than DELAY, which repeats it for ever.
+ */
+struct state_limits {
+	uint32_t client_states, states;	/* opens, lock and layout stateids: of one client, of all */
+	uint32_t client_ranges, ranges;	/* byte-range locks */
+};
+extern const struct state_limits state_default_limits;
+void stateids_set_limits(struct mds *mds, const struct state_limits *limits);
+
+/* Is there room for another state or lock range of CLIENT?  NFS4_OK or SERVERFAULT. */
+nfsstat4 state_room_locked(const struct mds *mds, const struct client *client);
+nfsstat4 state_range_room_locked(const struct mds *mds, const struct client *client);
+/* Count lock ranges of CLIENT: lock.c. */
+void state_count_ranges_locked(struct mds *mds, struct client *client, int delta);
 
 /* Fill in OBJ (other, seqid 1, client, inode with a reference of its own) and enter it. */
 void state_add_locked(struct mds *mds, struct state_obj *obj, const struct state_class *cls,
     struct client *client, struct inode *inode);
-/* Take it out of the table and the client's list, put the inode.  The caller frees it.  The inode reference is returned if IREF is not NULL (to put without the lock). */
+/* Take it out of the table and the client's list.  The caller frees it.  The inode reference is returned if IREF is not NULL (to put without the lock); else a worker puts it. */
 void state_remove_locked(struct mds *mds, struct state_obj *obj, struct inode **iref);
+
+/* inode_put() may wait for storage (last reference to an unlinked file): have a worker do it. */
+void state_put_inode_locked(struct mds *mds, struct inode *inode);
 
 /* Next seqid (wraps past 0, RFC 8881 8.2.2), and the stateid for the reply. */
 void state_bump_locked(struct state_obj *obj, stateid4 *sid);
@@ -71,9 +95,17 @@ bool stateid_is_invalid(const stateid4 *sid);	/* {NFS4_UINT32_MAX, 0} */
 nfsstat4 state_find_locked(struct mds *mds, const struct client *client, const stateid4 *sid, unsigned kinds,
     const struct inode *inode, struct state_obj **obj);
 
+/* The object of SID's "other" if it is CLIENT's, revoked or not, whatever the seqid (FREE_STATEID); NULL. */
+struct state_obj *state_lookup_locked(struct mds *mds, const struct client *client, const stateid4 *sid);
+
+/* Compare SID's seqid with OBJ's: NFS4_OK (also for 0), OLD_STATEID, BAD_STATEID (RFC 8881 8.2.2). */
+nfsstat4 state_check_seqid(const struct state_obj *obj, const stateid4 *sid);
+
 /*
  * May C read or write INODE with SID (READ, WRITE, SETATTR of size, LAYOUTGET's first stateid)?  Knows special stateids, share denials of
- * others (LOCKED), access mode of the open (OPENMODE) and grace.  Takes state_lock.  *by_open (may be NULL) tells that an open stands behind it, so that permission was checked then.
+ * others (LOCKED), access mode of the open (OPENMODE) and grace.  Takes state_lock.  READ with an open for writing only is allowed (RFC 8881 9.1.2).
+ * *by_open (may be NULL) tells that an open of this access by the same user stands behind it, so that permission was checked then;
+ * else the caller checks it (RFC 8881 18.16.4: without BIND_PRINC_STATEID other users may come with the stateid).
  */
 nfsstat4 state_check_io(struct compound *c, const stateid4 *sid, struct inode *inode, bool write, bool *by_open);
 
