@@ -1,1 +1,12 @@
-# The metadata server.
+# The metadata server.  A convenience library, so that tests link only what they use.
+noinst_LTLIBRARIES += libserver.la
+
+libserver_la_SOURCES = \
+	server/fence/command.c \
+	server/fence/fence.h \
+	server/fence/iscsi_nexus.c \
+	server/fence/iscsi_nexus.h \
+	server/fence/pr_iscsi.c \
+	server/fence/scsi_cdb.c \
+	server/fence/scsi_cdb.h
+libserver_la_LIBADD = libproto.la $(ISCSI_LIBS) $(INIH_LIBS) $(NETTLE_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS)

@@ -50,6 +50,8 @@ struct pr_ops {
 	void (*close)(struct pr *);
 };
 
+bool pr_has_key(const struct pr_status *st, uint64_t key);
+
 /* URL as libiscsi writes it. */
 int pr_iscsi_open(const char *url, const char *initiator_name, uint32_t timeout_ms, struct pr **pr, char **error);
 
