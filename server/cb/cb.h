@@ -21,11 +21,22 @@ struct session;
 typedef void cb_done_fn(struct mds *mds, void *arg, int status);
 
 /*
- * Send ARG (encoded before this returns) to CLIENT, on any of its sessions with a live backchannel.  One callback at a time per session, the others
- * queue.  Any thread, no lock held.  DONE is called exactly once.  timeout_ms bounds the wait for the answer, queueing included.
+ * A request of the client that the callback refers to, for csa_referring_call_lists of CB_SEQUENCE (RFC 8881 20.9.3, 2.10.6.3): the client
+ * acts on the callback only when it has the reply to it (PITFALLS C12).
  */
-void cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, uint32_t timeout_ms,
-    cb_done_fn *done, void *done_arg);
+struct cb_ref {
+	uint8_t session[NFS4_SESSIONID_SIZE];
+	uint32_t slot, seqid;		/* slotid and sequence id of its SEQUENCE */
+};
+#define CB_MAX_REFS 8u
+
+/*
+ * Send ARG (encoded before this returns) to CLIENT, on any of its sessions with a live backchannel.  One callback at a time per session, the others
+ * queue.  REFS (copied; nrefs at most CB_MAX_REFS, may be 0) may be left out if they do not fit the backchannel.  Any thread, no lock
+ * held.  DONE is called exactly once.  timeout_ms bounds the wait for the answer, queueing included.
+ */
+void cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
+    uint32_t timeout_ms, cb_done_fn *done, void *done_arg);
 
 /* Has CLIENT a live backchannel?  state_lock held. */
 bool cb_path_locked(const struct client *client);

@@ -8,6 +8,7 @@
 #define PNFS_SERVER_FS_FS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -38,6 +39,7 @@ struct inode {
 	pthread_rwlock_t io_lock;	/* see mds.h; wanted for reading by READ and WRITE, for writing by
 					   whatever maps, truncates or moves blocks */
 	struct file_state *state;	/* opens, locks, layouts (state/file.h); state_lock */
+	atomic_uint layouts;		/* how many are out: layout_any(); layout/ moves it under state_lock */
 	/* the cache's and posix.c's own: */
 	struct inode_private *priv;
 };

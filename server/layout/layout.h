@@ -56,6 +56,13 @@ void layout_closed_locked(struct mds *mds, struct inode *inode, struct client *c
 enum layout_gone { LAYOUT_GONE_EXPIRED, LAYOUT_GONE_REPLACED, LAYOUT_GONE_DESTROYED };
 void layout_client_gone_locked(struct mds *mds, struct client *client, enum layout_gone why);
 
+/*
+ * A client that was cut off shows that it knows (GETDEVICEINFO, FREE_STATEID of the last revoked layout, LAYOUTRETURN): it may have layouts
+ * again, under the new reservation key that it was given when it was fenced; SEQ4_STATUS_RECALLABLE_STATE_REVOKED ends.  Nothing happens if it is not
+ * fenced.  state_lock held.
+ */
+void layout_fence_acked_locked(struct mds *mds, struct client *client);
+
 /* Does the client hold layouts?  state_lock held. */
 bool layout_client_has_locked(const struct client *client);
 
