@@ -37,6 +37,7 @@ struct bdev_io {
 	void (*done)(struct bdev_io *io);
 	void *arg;
 	struct bdev *bdev;		/* filled in by bdev_submit */
+	struct bdev_io *next;	/* the device's, while under way */
 	void *priv;
 };
 

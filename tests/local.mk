@@ -8,6 +8,9 @@
 LDADD = libproto.la $(CHECK_LIBS) $(TIRPC_LIBS) $(EV_LIBS)
 
 unit_tests = \
+	tests/unit/client/test_bdev \
+	tests/unit/client/test_ioplan \
+	tests/unit/client/test_topology \
 	tests/unit/proto/rpc/test_peer
 
 if HAVE_CHECK
@@ -15,3 +18,8 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 EXTRA_DIST += tests/unit/proto/rpc/peer_fixture.h
+
+BDEV_LDADD = libbdev.la $(LDADD)
+tests_unit_client_test_bdev_LDADD = $(BDEV_LDADD)
+tests_unit_client_test_ioplan_LDADD = $(BDEV_LDADD)
+tests_unit_client_test_topology_LDADD = $(BDEV_LDADD)
