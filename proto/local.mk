@@ -20,6 +20,15 @@ nodist_librpcgen_la_SOURCES = $(RPC_C)
 librpcgen_la_CFLAGS = $(AM_CFLAGS) -Wno-unused -Wno-missing-prototypes -Wno-cast-function-type -Wno-shadow
 
 libproto_la_SOURCES = \
+	include/cleanup.h include/iomap.h include/log.h include/reason.h \
+	proto/layout/device_xdr.c \
+	proto/layout/layout_xdr.c proto/layout/layout_xdr.h \
+	proto/log.c \
+	proto/nfs4/attrs.c proto/nfs4/attrs.h \
+	proto/nfs4/compound_xdr.c proto/nfs4/compound_xdr.h \
+	proto/nfs4/dirent.c proto/nfs4/dirent.h \
+	proto/nfs4/op_xdr.c proto/nfs4/op_xdr.h \
+	proto/nfs4/status.c proto/nfs4/status.h \
 	proto/rpc/loop.c proto/rpc/loop.h \
 	proto/rpc/out.c \
 	proto/rpc/peer.c proto/rpc/peer.h \

@@ -12,6 +12,10 @@
 
 #include "proto/x/nfs4.h"
 
+#ifndef FATTR4_XATTR_SUPPORT
+#define FATTR4_XATTR_SUPPORT 82		/* RFC 8276 8.2.1 */
+#endif
+
 /* Attributes 0 to 95; RFC 8881, 7862, 8276 and 9754 end at 87. */
 #define ATTR_WORDS 3
 struct attr_mask {
@@ -76,6 +80,9 @@ struct nfs_attrs {
 extern const struct attr_mask attrs_known;
 /* Attributes a client may set (SETATTR, OPEN, CREATE), and those it may not read. */
 extern const struct attr_mask attrs_settable, attrs_writeonly;
+
+/* Has BIT an encoder; and may it be set, and not be read (what the masks are made of)? */
+bool attrs_row_flags(unsigned bit, bool *set, bool *writeonly);
 
 /*
  * Write a fattr4 (mask, length, values in bit order) of WANT & a->mask.
