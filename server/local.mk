@@ -8,5 +8,18 @@ libserver_la_SOURCES = \
 	server/fence/iscsi_nexus.h \
 	server/fence/pr_iscsi.c \
 	server/fence/scsi_cdb.c \
-	server/fence/scsi_cdb.h
+	server/fence/scsi_cdb.h \
+	server/nfs4/ftype.h \
+	server/state/file.c \
+	server/state/file.h \
+	server/state/lock.c \
+	server/state/lock.h \
+	server/state/lock_range.c \
+	server/state/open.c \
+	server/state/open.h \
+	server/state/owner.c \
+	server/state/owner.h \
+	server/state/stateid.c \
+	server/state/stateid.h \
+	server/state/stateid_io.c
 libserver_la_LIBADD = libproto.la $(ISCSI_LIBS) $(INIH_LIBS) $(NETTLE_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS)

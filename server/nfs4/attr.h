@@ -8,6 +8,16 @@
 /* What this server supports for reading and setting. */
 extern const struct attr_mask attr_supported, attr_supported_set;
 
+/* suppattr_exclcreat (RFC 8881 5.8.1.14): what may be set with EXCLUSIVE4_1.  The verifier is kept in the two times. */
+static inline struct attr_mask
+attr_exclcreat(void)
+{
+	struct attr_mask m = attr_supported_set;
+	attr_clear(&m, FATTR4_TIME_ACCESS_SET);
+	attr_clear(&m, FATTR4_TIME_MODIFY_SET);
+	return m;
+}
+
 /*
  * Fill A with what WANT asks of INODE (system calls only for what is needed).  Strings come from the arena.
  * CB_GETATTR-like refinement does not exist: layouts never change size behind our back (plain).
