@@ -9,7 +9,23 @@ libserver_la_SOURCES = \
 	server/fence/pr_iscsi.c \
 	server/fence/scsi_cdb.c \
 	server/fence/scsi_cdb.h \
+	server/nfs4/attr.c \
+	server/nfs4/attr.h \
+	server/nfs4/attr_set.c \
+	server/nfs4/dir.c \
+	server/nfs4/dir.h \
 	server/nfs4/ftype.h \
+	server/nfs4/name.c \
+	server/nfs4/name.h \
+	server/nfs4/op_attr.c \
+	server/nfs4/op_create.c \
+	server/nfs4/op_dir.c \
+	server/nfs4/op_fh.c \
+	server/nfs4/op_io.c \
+	server/nfs4/op_readdir.c \
+	server/nfs4/op_setattr.c \
+	server/nfs4/way.c \
+	server/nfs4/way.h \
 	server/state/file.c \
 	server/state/file.h \
 	server/state/lock.c \

@@ -93,7 +93,7 @@ int fs_lookup(struct inode *dir, const char *name, unsigned len, struct inode **
 int fs_lookup_nowait(struct inode *dir, const char *name, unsigned len, struct inode **inode);
 /* -ENOENT at the top of the tree; the export's root leads to the pseudo node above it. */
 int fs_lookupp(struct inode *dir, struct inode **inode);
-/* mounted_on_fileid (RFC 8881 5.8.2.19): for an export's root the fileid of the pseudo node it stands on; else inode->ino. */
+/* mounted_on_fileid (RFC 8881 5.8.2.23): for an export's root the fileid of the pseudo node it stands on; else inode->ino. */
 uint64_t fs_mounted_on(const struct inode *inode);
 int fs_getattr(struct inode *inode, struct fs_stat *st);
 int fs_statfs(struct inode *inode, struct fs_space *space);

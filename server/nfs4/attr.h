@@ -15,8 +15,12 @@ attr_exclcreat(void)
 	struct attr_mask m = attr_supported_set;
 	attr_clear(&m, FATTR4_TIME_ACCESS_SET);
 	attr_clear(&m, FATTR4_TIME_MODIFY_SET);
+	attr_clear(&m, FATTR4_MODE_SET_MASKED);		/* SETATTR only (6.2.5) */
 	return m;
 }
+
+/* The same by minor version: what RFC 7862 added is not known to 4.1 (supported_attrs). */
+struct attr_mask attr_supported_at(uint32_t minor);
 
 /*
  * Fill A with what WANT asks of INODE (system calls only for what is needed).  Strings come from the arena.
@@ -27,6 +31,13 @@ nfsstat4 attr_get(struct compound *c, struct inode *inode, const struct attr_mas
 /* Decode a fattr4 of SETATTR, OPEN or CREATE into a struct fs_setattr; *set_mask: which bits it covers.
  * INVAL for read-only attributes, ATTRNOTSUPP, BADOWNER, BADXDR. */
 nfsstat4 attr_to_set(struct compound *c, const fattr4 *fattr, struct fs_setattr *set, struct attr_mask *set_mask);
+
+/* The same for SETATTR, which knows mode_set_masked too: *mode_mask tells which bits of set->mode are meant (07777 with mode). */
+nfsstat4 attr_to_setattr(struct compound *c, const fattr4 *fattr, struct fs_setattr *set,
+    struct attr_mask *set_mask, mode_t *mode_mask);
+
+/* Type by S_IFMT bits. */
+nfs_ftype4 attr_type(mode_t mode);
 
 /* change_info4 */
 void attr_change_info(change_info4 *info, const struct fs_change *change);

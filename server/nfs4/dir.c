@@ -1,0 +1,38 @@
+/* Directories: see dir.h. */
+#include "proto/nfs4/status.h"
+#include "server/conf/exports.h"
+#include "server/export/export.h"
+#include "server/net/conn.h"
+#include "server/nfs4/dir.h"
+
+nfsstat4
+dir_check(const struct inode *inode)
+{
+	return inode->type == S_IFDIR ? NFS4_OK : NFS4ERR_NOTDIR;
+}
+
+nfsstat4
+dir_check_link(const struct inode *inode)
+{
+	return inode->type == S_IFLNK ? NFS4ERR_SYMLINK : dir_check(inode);
+}
+
+nfsstat4
+dir_access(struct inode *inode, const struct fs_cred *cred, unsigned mask)
+{
+	struct fs_stat st;
+	int err = fs_getattr(inode, &st);
+
+	if (err < 0)
+		return nfs4_status(err);
+	return fs_access(&st, cred, mask) == mask ? NFS4_OK : NFS4ERR_ACCESS;
+}
+
+bool
+dir_visible(const struct compound *c, const struct inode *inode)
+{
+	/* Within the export of the directory it was found in, that has been decided. */
+	if (!inode->export || (c->cur && c->cur->export == inode->export))
+		return true;
+	return exports_match(inode->export->line, (const struct sockaddr *)&c->conn->addr) != NULL;
+}

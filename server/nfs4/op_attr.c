@@ -1,0 +1,155 @@
+/* GETATTR, VERIFY, NVERIFY, ACCESS (RFC 8881 18.7, 18.31, 18.15, 18.1). SETATTR: op_setattr.c. */
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/nfs4/status.h"
+#include "server/nfs4/attr.h"
+
+static bool
+mask_meets(const struct attr_mask *a, const struct attr_mask *b)
+{
+	for (int i = 0; i < ATTR_WORDS; i++)
+		if (a->w[i] & b->w[i])
+			return true;
+	return false;
+}
+
+nfsstat4
+op_getattr(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
+{
+	fattr4 *out = &res->nfs_resop4_u.opgetattr.GETATTR4res_u.resok4.obj_attributes;
+	struct attr_mask want;
+	struct nfs_attrs a;
+
+	attr_mask_from(&want, &arg->nfs_argop4_u.opgetattr.attr_request);
+	/* Attributes that can only be set (RFC 8881 5.5); unknown ones are left out (18.7.3). */
+	if (mask_meets(&want, &attrs_writeonly))
+		return NFS4ERR_INVAL;
+	nfsstat4 status = attr_get(c, c->cur, &want, &a);
+	if (status != NFS4_OK)
+		return status;
+	return attrs_to_fattr4(out, &a, &c->arena) ? NFS4_OK : NFS4ERR_DELAY;
+}
+
+/* Which of the attributes of VERIFY and NVERIFY may be asked for (RFC 8881 18.31.4). */
+static nfsstat4
+verify_mask(struct compound *c, const bitmap4 *bm, struct attr_mask *want)
+{
+	struct attr_mask supported = attr_supported_at(c->minor);
+	bool more = attr_mask_from(want, bm);
+
+	if (mask_meets(want, &attrs_writeonly) || attr_has(want, FATTR4_RDATTR_ERROR))
+		return NFS4ERR_INVAL;
+	for (int i = 0; i < ATTR_WORDS; i++)
+		more |= (want->w[i] & ~supported.w[i]) != 0;
+	return more ? NFS4ERR_ATTRNOTSUPP : NFS4_OK;
+}
+
+/* RFC 8881 6.2.4: undefined mode bits are an error here too. */
+static nfsstat4
+verify_values(const struct nfs_attrs *a)
+{
+	return attr_has(&a->mask, FATTR4_MODE) && (a->mode & ~07777u) ? NFS4ERR_INVAL : NFS4_OK;
+}
+
+/*
+ * Both sides are encoded by us, so that two ways to write one bitmap are the same
+ * value.  *same is valid with NFS4_OK.
+ */
+static nfsstat4
+verify(struct compound *c, const fattr4 *theirs, bool *same)
+{
+	struct attr_mask want;
+	struct nfs_attrs a, b;
+	fattr4 ours, given;
+	nfsstat4 status = verify_mask(c, &theirs->attrmask, &want);
+
+	if (status == NFS4_OK)
+		status = attrs_decode(theirs, &a);
+	if (status == NFS4_OK)
+		status = verify_values(&a);
+	if (status == NFS4_OK)
+		status = attr_get(c, c->cur, &want, &b);
+	if (status != NFS4_OK)
+		return status;
+	if (!attrs_to_fattr4(&given, &a, &c->arena) || !attrs_to_fattr4(&ours, &b, &c->arena))
+		return NFS4ERR_DELAY;
+	*same = memcmp(&a.mask, &b.mask, sizeof a.mask) == 0 &&
+	    given.attr_vals.attrlist4_len == ours.attr_vals.attrlist4_len &&
+	    memcmp(given.attr_vals.attrlist4_val, ours.attr_vals.attrlist4_val,
+		ours.attr_vals.attrlist4_len) == 0;
+	return NFS4_OK;
+}
+
+nfsstat4
+op_verify(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
+{
+	bool same = false;
+	nfsstat4 status = verify(c, &arg->nfs_argop4_u.opverify.obj_attributes, &same);
+
+	(void)res;
+	return status != NFS4_OK ? status : same ? NFS4_OK : NFS4ERR_NOT_SAME;
+}
+
+nfsstat4
+op_nverify(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
+{
+	bool same = false;
+	nfsstat4 status = verify(c, &arg->nfs_argop4_u.opnverify.obj_attributes, &same);
+
+	(void)res;
+	return status != NFS4_OK ? status : same ? NFS4ERR_SAME : NFS4_OK;
+}
+
+#define ACCESS_ALL (ACCESS4_READ | ACCESS4_LOOKUP | ACCESS4_MODIFY | ACCESS4_EXTEND | ACCESS4_DELETE | ACCESS4_EXECUTE)
+#define ACCESS_WRITES (ACCESS4_MODIFY | ACCESS4_EXTEND | ACCESS4_DELETE)
+#define ACCESS_XATTR 0x1c0u		/* RFC 8276 8.4.1: asked by 4.2 clients, not supported here */
+
+/* What each bit needs, by type; 0: the bit means nothing there (RFC 8881 18.1.3). */
+static unsigned
+access_needs(mode_t type, uint32_t bit)
+{
+	bool dir = type == S_IFDIR;
+
+	switch (bit) {
+	case ACCESS4_READ:
+		return R_OK;
+	case ACCESS4_LOOKUP:
+		return dir ? X_OK : 0;
+	case ACCESS4_MODIFY:
+	case ACCESS4_EXTEND:
+		return dir ? W_OK | X_OK : W_OK;
+	case ACCESS4_DELETE:
+		return dir ? W_OK | X_OK : 0;
+	case ACCESS4_EXECUTE:
+		return dir ? 0 : X_OK;
+	default:
+		return 0;
+	}
+}
+
+nfsstat4
+op_access(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
+{
+	ACCESS4resok *ok = &res->nfs_resop4_u.opaccess.ACCESS4res_u.resok4;
+	uint32_t asked = arg->nfs_argop4_u.opaccess.access;
+	struct fs_stat st;
+
+	if (asked & ~(ACCESS_ALL | (c->minor >= 2 ? ACCESS_XATTR : 0)))
+		return NFS4ERR_INVAL;
+	int err = fs_getattr(c->cur, &st);
+	if (err < 0)
+		return nfs4_status(err);
+	unsigned granted = fs_access(&st, &c->cred, R_OK | W_OK | X_OK);
+	bool rw = compound_check_rw(c) == NFS4_OK;
+	ok->supported = ok->access = 0;
+	for (uint32_t bit = 1; bit <= ACCESS4_EXECUTE; bit <<= 1) {
+		unsigned needs = access_needs(c->cur->type, bit);
+		if (!(asked & bit) || !needs)
+			continue;
+		ok->supported |= bit;
+		if ((granted & needs) == needs && (rw || !(bit & ACCESS_WRITES)))
+			ok->access |= bit;
+	}
+	return NFS4_OK;
+}

@@ -1,0 +1,137 @@
+/*
+ * SETATTR (RFC 8881 18.30).  Attributes are set in steps, so that the mask in the
+ * reply tells exactly what was done when a later step fails.
+ */
+#include "proto/nfs4/status.h"
+#include "server/export/export.h"
+#include "server/nfs4/attr.h"
+#include "server/nfs4/way.h"
+#include "server/state/stateid.h"
+
+/* In this order: size strips set-id bits and moves the times, a new owner strips set-id bits. */
+static const struct step {
+	unsigned what;
+	struct attr_mask attrs;
+} steps[] = {
+#define W1(bit) (1u << ((bit) - 32))
+	{ FS_SET_SIZE, { { 1u << FATTR4_SIZE, 0, 0 } } },
+	{ FS_SET_UID | FS_SET_GID, { { 0, W1(FATTR4_OWNER) | W1(FATTR4_OWNER_GROUP), 0 } } },
+	{ FS_SET_MODE, { { 0, W1(FATTR4_MODE), 1u << (FATTR4_MODE_SET_MASKED - 64) } } },
+	{ FS_SET_ATIME | FS_SET_MTIME, { { 0, W1(FATTR4_TIME_ACCESS_SET) | W1(FATTR4_TIME_MODIFY_SET), 0 } } },
+};
+
+/* DONE gets those of ASKED that were set. */
+static int
+set_steps(struct compound *c, const struct fs_setattr *set, bool may_write, const struct attr_mask *asked,
+    struct attr_mask *done)
+{
+	for (unsigned i = 0; i < sizeof steps / sizeof *steps; i++) {
+		struct fs_setattr one = *set;
+
+		one.what &= steps[i].what;
+		if (!one.what)
+			continue;
+		int err = fs_setattr(c->cur, &c->cred, &one, may_write);
+		if (err < 0)
+			return err;
+		for (int w = 0; w < ATTR_WORDS; w++)
+			done->w[w] |= steps[i].attrs.w[w] & asked->w[w];
+	}
+	return 0;
+}
+
+/*
+ * A size: shrinking frees blocks, from the one the new size is in (PITFALLS A22),
+ * so every layout there goes first; growing wants the lock alone, for the block at the old end is never granted.
+ * io_lock is held with NFS4_OK.
+ */
+static nfsstat4
+size_take(struct compound *c, uint64_t size)
+{
+	uint64_t block = c->cur->export ? c->cur->export->block_size : 0;
+	struct fs_stat st;
+
+	for (int turn = 0; turn < 2; turn++) {
+		int err = fs_getattr(c->cur, &st);
+		if (err < 0)
+			return nfs4_status(err);
+		bool shrinks = size < st.stx.stx_size;
+		uint64_t from = block ? size - size % block : 0;
+		nfsstat4 status = shrinks ?
+		    way_take(c, c->cur, LAYOUT_NEED_BLOCKS, from, WAY_TO_END) : way_take_lock(c, c->cur);
+		if (status != NFS4_OK || shrinks)
+			return status;
+		/* Has it grown past SIZE meanwhile? */
+		err = fs_getattr(c->cur, &st);
+		if (err == 0 && size >= st.stx.stx_size)
+			return NFS4_OK;
+		way_drop(c->cur);
+		if (err < 0)
+			return nfs4_status(err);
+	}
+	return NFS4ERR_DELAY;
+}
+
+/* Size needs what a WRITE would (RFC 8881 18.30.3). */
+static nfsstat4
+size_check(struct compound *c, const stateid4 *stateid, bool *may_write)
+{
+	stateid4 sid = *stateid;
+
+	/* 15.2 has no ISDIR for SETATTR. */
+	if (c->cur->type != S_IFREG)
+		return NFS4ERR_WRONG_TYPE;
+	nfsstat4 status = compound_resolve_stateid(c, &sid);
+	if (status == NFS4_OK)
+		status = state_check_io(c, &sid, c->cur, true, may_write);
+	return status;
+}
+
+/* mode_set_masked: the other bits stay. */
+static nfsstat4
+mode_merge(struct compound *c, struct fs_setattr *set, mode_t mask)
+{
+	struct fs_stat st;
+
+	if (!(set->what & FS_SET_MODE) || mask == 07777)
+		return NFS4_OK;
+	int err = fs_getattr(c->cur, &st);
+	if (err < 0)
+		return nfs4_status(err);
+	set->mode |= st.stx.stx_mode & 07777 & ~mask;
+	return NFS4_OK;
+}
+
+nfsstat4
+op_setattr(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
+{
+	SETATTR4args *args = &arg->nfs_argop4_u.opsetattr;
+	struct attr_mask asked, *done;
+	struct fs_setattr set;
+	bool may_write = false;
+	mode_t mode_mask = 07777;
+
+	if (c->on_loop)
+		return OP_WORKER;
+	nfsstat4 status = attr_to_setattr(c, &args->obj_attributes, &set, &asked, &mode_mask);
+	if (status == NFS4_OK)
+		status = compound_check_rw(c);
+	if (status == NFS4_OK && set.what & FS_SET_SIZE)
+		status = size_check(c, &args->stateid, &may_write);
+	if (status == NFS4_OK)
+		status = mode_merge(c, &set, mode_mask);
+	if (status != NFS4_OK)
+		return status;
+	done = arena_zalloc(&c->arena, sizeof *done);
+	if (!done)
+		return NFS4ERR_DELAY;
+	if (set.what & FS_SET_SIZE)
+		status = size_take(c, set.size);
+	if (status != NFS4_OK)
+		return status;
+	int err = set_steps(c, &set, may_write, &asked, done);
+	if (set.what & FS_SET_SIZE)
+		way_drop(c->cur);
+	attr_mask_to(&res->nfs_resop4_u.opsetattr.attrsset, done);
+	return err < 0 ? nfs4_status(err) : NFS4_OK;
+}

@@ -1,0 +1,62 @@
+/* Layouts and io_lock before data is touched: see way.h. */
+#include "server/mds.h"
+#include "server/nfs4/way.h"
+
+/* A grant that slips in between make_way and the lock costs another turn; more than a few are the client's to retry. */
+#define WAY_TURNS 3
+
+/* On a loop nothing waits. */
+static bool
+io_lock_take(struct compound *c, struct inode *inode, bool exclusive)
+{
+	if (c->on_loop)
+		return (exclusive ? pthread_rwlock_trywrlock(&inode->io_lock) :
+		    pthread_rwlock_tryrdlock(&inode->io_lock)) == 0;
+	return (exclusive ? pthread_rwlock_wrlock(&inode->io_lock) :
+	    pthread_rwlock_rdlock(&inode->io_lock)) == 0;
+}
+
+static bool
+way_clear(struct compound *c, struct inode *inode, enum layout_need need, uint64_t offset, uint64_t length)
+{
+	/* Exact, since io_lock is held. */
+	if (!layout_any(inode))
+		return true;
+	pthread_mutex_lock(&c->mds->state_lock);
+	bool clear = layout_clear_locked(inode, c->client, need, offset, length);
+	pthread_mutex_unlock(&c->mds->state_lock);
+	return clear;
+}
+
+nfsstat4
+way_take(struct compound *c, struct inode *inode, enum layout_need need, uint64_t offset, uint64_t length)
+{
+	bool blocks = need == LAYOUT_NEED_BLOCKS;
+
+	for (int turn = 0; turn < WAY_TURNS; turn++) {
+		/* Always told for BLOCKS: it may have noted that we wait. */
+		if (blocks || layout_any(inode)) {
+			nfsstat4 status = layout_make_way(c->mds, inode, c->client, need, offset, length);
+			if (status != NFS4_OK)
+				return status;
+		}
+		if (!io_lock_take(c, inode, blocks))
+			return OP_WORKER;
+		if (way_clear(c, inode, need, offset, length))
+			return NFS4_OK;
+		pthread_rwlock_unlock(&inode->io_lock);
+	}
+	return NFS4ERR_DELAY;
+}
+
+nfsstat4
+way_take_lock(struct compound *c, struct inode *inode)
+{
+	return io_lock_take(c, inode, true) ? NFS4_OK : OP_WORKER;
+}
+
+void
+way_drop(struct inode *inode)
+{
+	pthread_rwlock_unlock(&inode->io_lock);
+}
