@@ -18,12 +18,18 @@ libserver_la_SOURCES = \
 	server/nfs4/name.c \
 	server/nfs4/name.h \
 	server/nfs4/op_attr.c \
+	server/nfs4/op_close.c \
 	server/nfs4/op_create.c \
 	server/nfs4/op_dir.c \
 	server/nfs4/op_fh.c \
 	server/nfs4/op_io.c \
+	server/nfs4/op_lock.c \
+	server/nfs4/op_open.c \
 	server/nfs4/op_readdir.c \
 	server/nfs4/op_setattr.c \
+	server/nfs4/op_stateid.c \
+	server/nfs4/open_file.c \
+	server/nfs4/open_file.h \
 	server/nfs4/way.c \
 	server/nfs4/way.h \
 	server/state/file.c \

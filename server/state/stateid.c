@@ -129,6 +129,8 @@ nfsstat4
 state_room_locked(const struct mds *mds, const struct client *client)
 {
 	const struct stateids *ids = mds->stateids;
+	if (client->expired)	/* being taken down: what is added now nobody would release */
+		return NFS4ERR_EXPIRED;
 	return client->nstates < ids->limits.client_states && ids->nstates < ids->limits.states ?
 	    NFS4_OK : NFS4ERR_SERVERFAULT;
 }
