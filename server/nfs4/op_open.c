@@ -6,12 +6,12 @@
 
 #include "include/cleanup.h"
 #include "proto/nfs4/status.h"
-#include "server/layout/layout.h"
 #include "server/mds.h"
 #include "server/nfs4/attr.h"
 #include "server/nfs4/compound.h"
 #include "server/nfs4/ftype.h"
 #include "server/nfs4/open_file.h"
+#include "server/nfs4/way.h"
 #include "server/state/client.h"
 #include "server/state/open.h"
 
@@ -106,19 +106,18 @@ open_plain(struct compound *c, const struct open_ask *ask, bool reclaim, stateid
 
 /*
  * Open and cut to nothing.  The open comes first, so that nobody's denial is overlooked, and is taken back if the cut fails.
- * Blocks go: all layouts have to be back (PITFALLS A19, A21).  io_lock is held.
+ * io_lock is held for writing.
  */
 static nfsstat4
-truncate_locked(struct compound *c, const struct open_ask *ask, stateid4 *sid)
+cut_open(struct compound *c, const struct open_ask *ask, stateid4 *sid)
 {
 	static const struct fs_setattr cut = { .what = FS_SET_SIZE, .size = 0 };
 	struct mds *mds = c->mds;
-	struct inode *iref = NULL;
+	struct inode *iref;
 	struct open_undo undo;
 
 	pthread_mutex_lock(&mds->state_lock);
-	nfsstat4 status = layout_clear_locked(c->cur, c->client, LAYOUT_NEED_BLOCKS, 0, UINT64_MAX) ?
-	    share_add(c, ask, false, &undo, sid) : NFS4ERR_DELAY;
+	nfsstat4 status = share_add(c, ask, false, &undo, sid);
 	pthread_mutex_unlock(&mds->state_lock);
 	if (status != NFS4_OK)
 		return status;
@@ -133,6 +132,7 @@ truncate_locked(struct compound *c, const struct open_ask *ask, stateid4 *sid)
 	return status;
 }
 
+/* Blocks go: all layouts have to be back first (PITFALLS A19). */
 static nfsstat4
 open_truncate(struct compound *c, const struct open_ask *ask, stateid4 *sid)
 {
@@ -141,12 +141,11 @@ open_truncate(struct compound *c, const struct open_ask *ask, stateid4 *sid)
 	pthread_mutex_unlock(&c->mds->state_lock);
 	if (conflict)		/* before anything is recalled */
 		return NFS4ERR_SHARE_DENIED;
-	nfsstat4 status = layout_make_way(c->mds, c->cur, c->client, LAYOUT_NEED_BLOCKS, 0, UINT64_MAX);
+	nfsstat4 status = way_take(c, c->cur, LAYOUT_NEED_BLOCKS, 0, WAY_TO_END);
 	if (status != NFS4_OK)
 		return status;
-	pthread_rwlock_wrlock(&c->cur->io_lock);
-	status = truncate_locked(c, ask, sid);
-	pthread_rwlock_unlock(&c->cur->io_lock);
+	status = cut_open(c, ask, sid);
+	way_drop(c->cur);
 	return status;
 }
 

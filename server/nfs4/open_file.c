@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "proto/nfs4/status.h"
+#include "server/nfs4/dir.h"
+#include "server/nfs4/name.h"
+#include "server/nfs4/way.h"
 
 /* Of files created without a mode: for their owner alone (RFC 8881 18.16.4). */
 #define DEFAULT_MODE 0600
@@ -56,14 +59,15 @@ create_parse(struct compound *c, createhow4 *how, struct create *cr)
 	return attr_to_set(c, &both->cva_attrs, &cr->set, &cr->mask);
 }
 
-/* The directory: its change, and may the caller search it? */
+/* The directory: its change, and may the caller search it?  NOTDIR for whatever is none (RFC 8881 18.16.4). */
 static nfsstat4
-dir_check(struct compound *c, struct fs_change *change)
+dir_look(struct compound *c, struct fs_change *change)
 {
 	struct fs_stat st;
 
-	if ((c->cur->type & S_IFMT) != S_IFDIR)
-		return NFS4ERR_NOTDIR;
+	nfsstat4 status = dir_check(c->cur);
+	if (status != NFS4_OK)
+		return status;
 	int err = fs_getattr(c->cur, &st);
 	if (err)
 		return nfs4_status(err);
@@ -133,10 +137,12 @@ create_attrs(struct compound *c, struct inode *inode, const struct create *cr)
 	}
 	if (!set.what)
 		return NFS4_OK;
-	pthread_rwlock_wrlock(&inode->io_lock);
-	int err = fs_setattr(inode, &c->cred, &set, true);
-	pthread_rwlock_unlock(&inode->io_lock);
-	return nfs4_status(err);
+	nfsstat4 status = way_take_lock(c, inode);
+	if (status != NFS4_OK)
+		return status;
+	status = nfs4_status(fs_setattr(inode, &c->cred, &set, true));
+	way_drop(inode);
+	return status;
 }
 
 /* -EEXIST comes back as NFS4ERR_EXIST. */
@@ -194,7 +200,9 @@ open_file_by_name(struct compound *c, const component4 *name, createhow4 *how, s
 	struct create cr = { 0 };
 	struct inode *inode;
 
-	nfsstat4 status = dir_check(c, &f->change);
+	nfsstat4 status = dir_look(c, &f->change);
+	if (status == NFS4_OK)
+		status = name_check(name);
 	if (status == NFS4_OK && how)
 		status = create_parse(c, how, &cr);
 	if (status == NFS4_OK)
