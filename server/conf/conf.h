@@ -34,6 +34,8 @@ struct mds_conf {
  * Unknown sections and names, values out of range and doubles are errors.
  */
 int conf_read(struct mds_conf *conf, const char *file, char **error);
+/* The same of TEXT, which messages call NAME: for tests and the fuzzer. */
+int conf_parse(struct mds_conf *conf, const char *text, const char *name, char **error);
 void conf_free(struct mds_conf *conf);
 struct device_conf *conf_device(const struct mds_conf *conf, const char *name);
 

@@ -88,12 +88,17 @@ int inode_data_fd(struct inode *inode);
 
 /* ---- verbs; names are not terminated, checked here: -EINVAL empty or with NUL, -ENAMETOOLONG, -EINVAL for . and .. ---- */
 
+/*
+ * The root of another export below DIR leads into that export.  -EACCES: something else is mounted there (mounts are never
+ * crossed: give them an export of their own).
+ */
 int fs_lookup(struct inode *dir, const char *name, unsigned len, struct inode **inode);
 /* The same for loops: -EAGAIN if it might have to wait for storage (openat2(2) RESOLVE_CACHED), nothing done. */
 int fs_lookup_nowait(struct inode *dir, const char *name, unsigned len, struct inode **inode);
 /* -ENOENT at the top of the tree; the export's root leads to the pseudo node above it. */
 int fs_lookupp(struct inode *dir, struct inode **inode);
-/* mounted_on_fileid (RFC 8881 5.8.2.23): for an export's root the fileid of the pseudo node it stands on; else inode->ino. */
+/* mounted_on_fileid (RFC 8881 5.8.2.23): for an export's root the fileid of the
+ * pseudo node or directory it stands on; else inode->ino. */
 uint64_t fs_mounted_on(const struct inode *inode);
 int fs_getattr(struct inode *inode, struct fs_stat *st);
 int fs_statfs(struct inode *inode, struct fs_space *space);
@@ -117,6 +122,10 @@ int fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_
 /* Directory operations check write and search permission, sticky bits included.  BEFORE and AFTER (may be NULL): the
  * directory's change, atomic only if the return value of fs_change_atomic() says so. */
 struct fs_change { uint64_t before, after; };
+/* Always false so far: a local process may change the directory between the two (change_info4, RFC 8881 3.3.3). */
+bool fs_change_atomic(const struct inode *dir);
+/* Data or attributes were changed other than by the verbs here (commit_blocks): moves change where ctime is coarse. */
+void fs_inode_changed(struct inode *inode);
 int fs_create(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred,
     mode_t mode, struct inode **inode, struct fs_change *change);	/* regular, exclusive: -EEXIST */
 int fs_mkdir(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred,
@@ -126,6 +135,7 @@ int fs_mknod(struct inode *dir, const char *name, unsigned len, const struct fs_
 int fs_symlink(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred,
     const char *target, unsigned target_len, struct inode **inode, struct fs_change *change);
 int fs_remove(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred, struct fs_change *change);
+/* -EEXIST: the target is there and not of the same kind, or a directory with entries (RFC 8881 18.26.3). */
 int fs_rename(struct inode *from, const char *oldname, unsigned oldlen, struct inode *to, const char *newname,
     unsigned newlen, const struct fs_cred *cred, struct fs_change *from_change, struct fs_change *to_change);
 int fs_link(struct inode *inode, struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred,
@@ -144,6 +154,7 @@ struct fs_dirent {
 	bool mount;			/* an export's root stands on it: fileid, type and fsid are other ones */
 };
 typedef bool fs_emit_fn(void *arg, const struct fs_dirent *ent);
+/* -EINVAL: a cookie that was never given (1, 2, or one the file system refuses). */
 int fs_readdir(struct inode *dir, uint64_t cookie, fs_emit_fn *emit, void *arg, bool *eof);
 
 /* ---- data; io_lock held for reading at least ---- */
@@ -152,5 +163,10 @@ int fs_readdir(struct inode *dir, uint64_t cookie, fs_emit_fn *emit, void *arg, 
 ssize_t fs_read(struct inode *inode, void *buf, size_t len, uint64_t offset, bool nowait, bool coherent);
 ssize_t fs_write(struct inode *inode, const void *buf, size_t len, uint64_t offset, bool sync, bool coherent);
 int fs_commit(struct inode *inode, bool coherent);	/* fdatasync and the device's cache */
+/*
+ * How often unstable data was found lost so far (commit, sync, or a dirty file dropped from the cache).  The write verifier
+ * must change with it (RFC 8881 18.3.3, PITFALLS E11).
+ */
+uint64_t fs_write_errors(const struct fs *fs);
 
 #endif
