@@ -9,6 +9,23 @@ libserver_la_SOURCES = \
 	server/fence/pr_iscsi.c \
 	server/fence/scsi_cdb.c \
 	server/fence/scsi_cdb.h \
+	server/fs/change.c \
+	server/fs/describe.c \
+	server/fs/describe.h \
+	server/fs/fs.c \
+	server/fs/fs.h \
+	server/fs/fs_private.h \
+	server/fs/handle.c \
+	server/fs/handle.h \
+	server/fs/inode.c \
+	server/fs/inode_open.c \
+	server/fs/inode_sweep.c \
+	server/fs/posix_attr.c \
+	server/fs/posix_data.c \
+	server/fs/posix_dir.c \
+	server/fs/posix_modify.c \
+	server/fs/pseudo.c \
+	server/fs/user.c \
 	server/nfs4/attr.c \
 	server/nfs4/attr.h \
 	server/nfs4/attr_set.c \

@@ -1,0 +1,227 @@
+/*
+ * The inode cache: exactly one struct inode per file, found by its handle without
+ * the MAC - which LOOKUP can make by itself - so that a warm LOOKUP or PUTFH
+ * opens nothing.  Called by every verb and by whoever holds an inode.
+ *
+ * Inodes without references stay, oldest first to go, as long as the descriptors
+ * of all inodes keep below fs->max_fds.
+ */
+#include "server/fs/fs_private.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "include/log.h"
+
+#define MAX_FDS 65536u		/* each pins about 2 KiB of kernel memory */
+
+void
+inode_cache_init(struct fs *fs)
+{
+	struct rlimit rl;
+	if (!getrlimit(RLIMIT_NOFILE, &rl) && rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
+			log_warn("cannot raise the limit of open files: %s", strerror(errno));
+	}
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		rl.rlim_cur = 1024;
+	fs->max_fds = rl.rlim_cur / 2 > MAX_FDS ? MAX_FDS : (unsigned)(rl.rlim_cur / 2);
+	pthread_mutex_init(&fs->lock, NULL);
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&fs->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	TAILQ_INIT(&fs->unused);
+}
+
+struct inode_private *
+inode_alloc(struct fs *fs, struct fs_export *fse, const struct handle *handle)
+{
+	struct inode_private *p = calloc(1, sizeof *p);
+	if (!p)
+		return NULL;
+	p->fs = fs;
+	p->fse = fse;
+	p->inode.priv = p;
+	p->inode.export = fse ? fse->export : NULL;
+	p->inode.fd = -1;
+	memcpy(p->inode.handle, handle->bytes, handle->len);
+	p->inode.handle_len = handle->len;
+	atomic_init(&p->data_fd, -1);
+	atomic_init(&p->refs, 1);
+	pthread_rwlock_init(&p->inode.io_lock, NULL);
+	pthread_mutex_init(&p->open_lock, NULL);
+	pthread_mutex_init(&p->dir_lock, NULL);
+	pthread_mutex_init(&p->change_lock, NULL);
+	return p;
+}
+
+/* ---- under fs->lock ---- */
+
+static unsigned
+inode_fds(const struct inode_private *p)
+{
+	return (p->inode.fd >= 0) + (atomic_load(&p->data_fd) >= 0);
+}
+
+void
+inode_hash_locked(struct fs *fs, struct inode_private *p)
+{
+	HASH_ADD_KEYPTR(hh, fs->inodes, p->inode.handle, p->inode.handle_len - HANDLE_MAC, p);
+	p->hashed = true;
+	fs->fds += inode_fds(p);
+}
+
+/* Its descriptors count until it is buried. */
+void
+inode_unhash_locked(struct fs *fs, struct inode_private *p)
+{
+	HASH_DELETE(hh, fs->inodes, p);
+	p->hashed = false;
+}
+
+struct inode_private *
+inode_peek_locked(struct fs *fs, const void *body, unsigned len)
+{
+	struct inode_private *p;
+	HASH_FIND(hh, fs->inodes, body, len, p);
+	return p;
+}
+
+struct inode *
+inode_get_locked(struct fs *fs, struct inode_private *p)
+{
+	if (atomic_fetch_add(&p->refs, 1) == 0) {
+		TAILQ_REMOVE(&fs->unused, p, lru);
+		fs->nunused--;
+	}
+	return &p->inode;
+}
+
+/* Nothing refers to P any more and nothing will. */
+static void
+bury(struct fs *fs, struct inode_private *p, struct inode_dead *dead)
+{
+	if (p->hashed)
+		inode_unhash_locked(fs, p);
+	fs->fds -= inode_fds(p);
+	TAILQ_INSERT_TAIL(dead, p, lru);
+}
+
+void
+inode_trim_locked(struct fs *fs, unsigned max_fds, struct inode_dead *dead)
+{
+	struct inode_private *p;
+	while (fs->fds > max_fds && (p = TAILQ_FIRST(&fs->unused))) {
+		TAILQ_REMOVE(&fs->unused, p, lru);
+		fs->nunused--;
+		bury(fs, p, dead);
+	}
+}
+
+/* ---- without ---- */
+
+/* Unstable data of a file that leaves the cache: the last chance to learn of its loss. */
+static void
+settle_dirty(struct inode_private *p)
+{
+	if (!atomic_load(&p->dirty) || p->unlinked || fdatasync(atomic_load(&p->data_fd)) == 0)
+		return;
+	log_error("inode %llu: data written but not committed is lost: %s", (unsigned long long)p->inode.ino,
+	    strerror(errno));
+	atomic_fetch_add(&p->fs->write_errors, 1);
+}
+
+static void
+destroy(struct inode_private *p)
+{
+	settle_dirty(p);
+	if (p->inode.fd >= 0)
+		close(p->inode.fd);
+	if (atomic_load(&p->data_fd) >= 0)
+		close(atomic_load(&p->data_fd));
+	pthread_rwlock_destroy(&p->inode.io_lock);
+	pthread_mutex_destroy(&p->open_lock);
+	pthread_mutex_destroy(&p->dir_lock);
+	pthread_mutex_destroy(&p->change_lock);
+	if (p->fse)
+		fs_export_put(p->fse);
+	free(p);
+}
+
+void
+inode_destroy_all(struct inode_dead *dead)
+{
+	struct inode_private *p;
+	while ((p = TAILQ_FIRST(dead))) {
+		TAILQ_REMOVE(dead, p, lru);
+		destroy(p);
+	}
+}
+
+struct inode *
+inode_get(struct inode *inode)
+{
+	atomic_fetch_add(&inode->priv->refs, 1);
+	return inode;
+}
+
+void
+inode_put(struct inode *inode)
+{
+	if (!inode)
+		return;
+	struct inode_private *p = inode->priv;
+	unsigned refs = atomic_load(&p->refs);
+	while (refs > 1)
+		if (atomic_compare_exchange_weak(&p->refs, &refs, refs - 1))
+			return;
+
+	struct fs *fs = p->fs;
+	struct inode_dead dead = TAILQ_HEAD_INITIALIZER(dead);
+	pthread_mutex_lock(&fs->lock);
+	if (atomic_fetch_sub(&p->refs, 1) == 1) {
+		if (p->hashed && !p->unlinked) {
+			TAILQ_INSERT_TAIL(&fs->unused, p, lru);
+			fs->nunused++;
+			inode_trim_locked(fs, fs->max_fds, &dead);
+		} else {
+			bury(fs, p, &dead);
+		}
+	}
+	pthread_mutex_unlock(&fs->lock);
+	inode_destroy_all(&dead);
+}
+
+struct inode *
+inode_find(struct fs *fs, const void *body, unsigned len)
+{
+	LOCK_SCOPE(&fs->lock);
+	struct inode_private *p = inode_peek_locked(fs, body, len);
+	return p ? inode_get_locked(fs, p) : NULL;
+}
+
+bool
+fs_inode_cached(struct fs *fs, const void *handle, unsigned len)
+{
+	if (!handle_form_ok(handle, len))
+		return true;
+	LOCK_SCOPE(&fs->lock);
+	return inode_peek_locked(fs, handle, len - HANDLE_MAC) != NULL;
+}
+
+/* At the end, when nobody else is there. */
+void
+inode_cache_free(struct fs *fs)
+{
+	struct inode_dead dead = TAILQ_HEAD_INITIALIZER(dead);
+	struct inode_private *p, *tmp;
+	pthread_mutex_lock(&fs->lock);
+	TAILQ_INIT(&fs->unused);
+	HASH_ITER(hh, fs->inodes, p, tmp)
+		bury(fs, p, &dead);
+	pthread_mutex_unlock(&fs->lock);
+	inode_destroy_all(&dead);
+}

@@ -1,0 +1,238 @@
+/*
+ * How inodes come into the cache - by a handle from the wire, by LOOKUP, by
+ * creation - and the one descriptor for data.  Called by posix_*.c, fs.c, pseudo.c.
+ */
+#include "server/fs/fs_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Another thread was faster: its inode, which may use our data descriptor if it has none. */
+static struct inode *
+adopt(struct fs *fs, struct inode_private *theirs, struct inode_private *ours)
+{
+	int none = -1, fd = atomic_load(&ours->data_fd);
+	if (fd >= 0 && atomic_compare_exchange_strong(&theirs->data_fd, &none, fd)) {
+		atomic_store(&ours->data_fd, -1);
+		fs->fds++;
+	}
+	return inode_get_locked(fs, theirs);
+}
+
+int
+inode_insert(struct fs_export *fse, const struct handle *handle, int path_fd, int data_fd, bool fresh,
+    struct inode **inode)
+{
+	struct fs *fs = fse->fs;
+	struct statx stx;
+	int err = posix_stat(path_fd, STATX_BASIC_STATS, &stx);
+	struct inode_private *p = err ? NULL : inode_alloc(fs, fse, handle);
+	if (!p) {
+		close(path_fd);
+		if (data_fd >= 0)
+			close(data_fd);
+		return err ? err : -ENOMEM;
+	}
+	p->inode.fd = path_fd;
+	atomic_store(&p->data_fd, data_fd);
+	change_load(p, &stx, fresh);
+	p->inode.ino = stx.stx_ino;
+	p->inode.type = stx.stx_mode & S_IFMT;
+
+	struct inode_dead dead = TAILQ_HEAD_INITIALIZER(dead);
+	pthread_mutex_lock(&fs->lock);
+	fse->users++;
+	struct inode_private *other = inode_peek_locked(fs, handle->bytes, handle->body);
+	if (fse->removed) {
+		err = -ESTALE;
+		TAILQ_INSERT_TAIL(&dead, p, lru);
+	} else if (other) {
+		*inode = adopt(fs, other, p);
+		TAILQ_INSERT_TAIL(&dead, p, lru);
+	} else {
+		inode_hash_locked(fs, p);
+		*inode = &p->inode;
+		inode_trim_locked(fs, fs->max_fds, &dead);
+	}
+	inode_sweeper_start_locked(fs);
+	pthread_mutex_unlock(&fs->lock);
+	inode_destroy_all(&dead);
+	return err;
+}
+
+int
+inode_insert_pseudo(struct fs *fs, struct pseudo_node *node, const struct handle *handle)
+{
+	struct inode_private *p = inode_alloc(fs, NULL, handle);
+	if (!p)
+		return -ENOMEM;
+	p->inode.pseudo = node;
+	p->inode.ino = node->ino;
+	p->inode.type = S_IFDIR;
+	node->inode = &p->inode;
+	LOCK_SCOPE(&fs->lock);
+	inode_hash_locked(fs, p);
+	return 0;
+}
+
+/* Out of descriptors: drop all that is unused and say whether that gave any. */
+static bool
+make_room(struct fs *fs)
+{
+	struct inode_dead dead = TAILQ_HEAD_INITIALIZER(dead);
+	pthread_mutex_lock(&fs->lock);
+	inode_trim_locked(fs, 0, &dead);
+	pthread_mutex_unlock(&fs->lock);
+	bool any = !TAILQ_EMPTY(&dead);
+	inode_destroy_all(&dead);
+	return any;
+}
+
+/*
+ * A file system may know one file by handles of two shapes (XFS mounted once with inode32, once with inode64): only
+ * the one it gives now is served, since the bytes are the identity.
+ */
+static int
+open_exact(struct fs_export *fse, const struct handle_native *native)
+{
+	int fd = handle_native_open(fse->export->mount_fd, native);
+	if ((fd == -EMFILE || fd == -ENFILE) && make_room(fse->fs))
+		fd = handle_native_open(fse->export->mount_fd, native);
+	if (fd < 0)
+		return fd;
+	struct handle_native now;
+	int mount_id, err = handle_of(fd, "", &now, &mount_id);
+	if (!err && handle_native_equal(&now, native))
+		return fd;
+	close(fd);
+	return err ? err : -ESTALE;
+}
+
+int
+inode_of_native_nowait(struct fs_export *fse, const struct handle_native *native, struct inode **inode)
+{
+	struct handle handle;
+	handle_body(&handle, HANDLE_FILE, fse->export->id, native);
+	*inode = inode_find(fse->fs, handle.bytes, handle.body);
+	return *inode ? 0 : -EAGAIN;
+}
+
+int
+inode_of_native(struct fs_export *fse, const struct handle_native *native, int path_fd, struct inode **inode)
+{
+	if (inode_of_native_nowait(fse, native, inode) == 0) {
+		if (path_fd >= 0)
+			close(path_fd);
+		return 0;
+	}
+	if (path_fd < 0 && (path_fd = open_exact(fse, native)) < 0)
+		return path_fd;
+	struct handle handle;
+	handle_body(&handle, HANDLE_FILE, fse->export->id, native);
+	handle_sign(fse->fs->key, &handle);
+	return inode_insert(fse, &handle, path_fd, -1, false, inode);
+}
+
+/* A handle that is not in the cache. */
+static int
+open_cold(struct fs *fs, const void *bytes, unsigned len, struct inode **inode)
+{
+	struct handle handle;
+	struct handle_native native;
+	enum handle_kind kind;
+	uint32_t id;
+	int err = handle_open(fs->key, bytes, len, &handle, &kind, &id, &native);
+	if (err)
+		return err;
+	/* Pseudo nodes are always in the cache. */
+	struct fs_export *fse = kind == HANDLE_FILE ? fs_export_by_id(fs, id) : NULL;
+	if (!fse)
+		return -ESTALE;
+	int fd = open_exact(fse, &native);
+	err = fd < 0 ? fd : inode_insert(fse, &handle, fd, -1, false, inode);
+	fs_export_put(fse);
+	return err;
+}
+
+int
+fs_inode(struct fs *fs, const void *bytes, unsigned len, struct inode **inode)
+{
+	if (!handle_form_ok(bytes, len))
+		return -EBADMSG;
+	unsigned body = len - HANDLE_MAC;
+	struct inode *found = inode_find(fs, bytes, body);
+	if (!found)
+		return open_cold(fs, bytes, len, inode);
+	int err = 0;
+	if (!handle_equal(found->handle + body, (const uint8_t *)bytes + body, HANDLE_MAC))
+		err = -EBADMSG;
+	else if (found->pseudo && !pseudo_served(fs, found->pseudo))
+		err = -ESTALE;
+	if (err)
+		inode_put(found);
+	else
+		*inode = found;
+	return err;
+}
+
+/* ---- the data descriptor ---- */
+
+/* O_NONBLOCK: a lease of somebody else's makes the open fail at once rather than wait. */
+int
+inode_reopen(struct inode *inode, int flags)
+{
+	char path[32];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", inode->fd);
+	int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if ((fd < 0) && (errno == EMFILE || errno == ENFILE) && make_room(inode->priv->fs))
+		fd = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return fd;
+}
+
+int
+inode_data_fd_nowait(struct inode *inode)
+{
+	int fd = atomic_load(&inode->priv->data_fd);
+	return fd >= 0 ? fd : -EAGAIN;
+}
+
+/* FD becomes the data descriptor unless there is one: that one is returned. */
+static int
+set_data_fd(struct inode_private *p, int fd)
+{
+	int have = -1;
+	struct inode_dead dead = TAILQ_HEAD_INITIALIZER(dead);
+	pthread_mutex_lock(&p->fs->lock);
+	if (atomic_compare_exchange_strong(&p->data_fd, &have, fd)) {
+		p->fs->fds++;
+		inode_trim_locked(p->fs, p->fs->max_fds, &dead);
+		have = fd;
+	}
+	pthread_mutex_unlock(&p->fs->lock);
+	inode_destroy_all(&dead);
+	if (have != fd)
+		close(fd);
+	return have;
+}
+
+int
+inode_data_fd(struct inode *inode)
+{
+	struct inode_private *p = inode->priv;
+	int fd = atomic_load(&p->data_fd);
+	if (fd >= 0)
+		return fd;
+	if (!S_ISREG(inode->type))
+		return S_ISDIR(inode->type) ? -EISDIR : -EINVAL;
+
+	LOCK_SCOPE(&p->open_lock);
+	if ((fd = atomic_load(&p->data_fd)) >= 0)
+		return fd;
+	fd = inode_reopen(inode, O_RDWR);
+	if (fd == -EROFS)
+		fd = inode_reopen(inode, O_RDONLY);
+	return fd < 0 ? fd : set_data_fd(p, fd);
+}
