@@ -2,6 +2,15 @@
 noinst_LTLIBRARIES += libserver.la
 
 libserver_la_SOURCES = \
+	server/export/backing.c \
+	server/export/backing.h \
+	server/export/export.c \
+	server/export/fiemap.c \
+	server/export/fiemap.h \
+	server/export/plain.c \
+	server/export/plain.h \
+	server/export/plain_lease.c \
+	server/export/plain_map.c \
 	server/fence/command.c \
 	server/fence/fence.h \
 	server/fence/iscsi_nexus.c \
@@ -26,6 +35,13 @@ libserver_la_SOURCES = \
 	server/fs/posix_modify.c \
 	server/fs/pseudo.c \
 	server/fs/user.c \
+	server/layout/designator.c \
+	server/layout/designator.h \
+	server/layout/device.c \
+	server/layout/device.h \
+	server/layout/device_fence.c \
+	server/layout/device_private.h \
+	server/layout/device_proof.c \
 	server/nfs4/attr.c \
 	server/nfs4/attr.h \
 	server/nfs4/attr_set.c \
@@ -37,6 +53,7 @@ libserver_la_SOURCES = \
 	server/nfs4/op_attr.c \
 	server/nfs4/op_close.c \
 	server/nfs4/op_create.c \
+	server/nfs4/op_device.c \
 	server/nfs4/op_dir.c \
 	server/nfs4/op_fh.c \
 	server/nfs4/op_io.c \

@@ -1,0 +1,50 @@
+/*
+ * Provider plain: layouts on any XFS, by ordinary system calls on the one shared descriptor of a file.
+ *
+ *	plain.c		the provider: probe, which files, lease and unlease
+ *	plain_lease.c	the process's fcntl leases: the thread that hears of breaks, lease-break-time
+ *	plain_map.c	map: flush, FIEMAP, zero-fill; commit
+ *
+ * Only these files include this.
+ */
+#ifndef PNFS_SERVER_EXPORT_PLAIN_H
+#define PNFS_SERVER_EXPORT_PLAIN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/export/export.h"
+
+struct plain_lease {
+	struct layout_lease lease;	/* first; lease.inode is referenced */
+	int fd;				/* inode_data_fd() */
+	atomic_int refs;		/* the table's and the lease thread's while it tells of a break */
+	bool stripped;			/* suid, sgid and capabilities were looked at; io_lock */
+	bool written;			/* RW was mapped: pages may be stale; io_lock */
+};
+
+static inline struct plain_lease *
+plain_lease(struct layout_lease *lease)
+{
+	return (struct plain_lease *)(void *)lease;
+}
+
+/* plain_lease.c.  Leases belong to the process (descriptors, signals and the sysctl do), so there is one service. */
+
+/* Start it for one more export, or stop it when the last one goes.  -errno: leases cannot be had here. */
+int plain_leases_start(void);
+void plain_leases_stop(void);
+
+/* F_WRLCK on pl->fd.  -EAGAIN: somebody has the file open. */
+int plain_leases_take(struct plain_lease *pl);
+/* F_UNLCK: a breaker that waits goes on.  The caller's pointer is dead after this. */
+void plain_leases_drop(struct plain_lease *pl);
+
+/* plain_map.c */
+int plain_map_blocks(struct layout_lease *lease, uint64_t offset, uint64_t length, bool write,
+    struct iomap *map, unsigned max, enum reason *why);
+int plain_commit_blocks(struct layout_lease *lease, const struct iomap *ranges, unsigned n,
+    const struct commit_attr *attr);
+
+#endif

@@ -1,0 +1,309 @@
+/*
+ * The process's file leases (fcntl F_SETLEASE); see plain.h.
+ *
+ * A local open or truncate of a leased file waits in the kernel, which sends a real-time signal with the descriptor to one thread here; that thread tells
+ * layout/recall.c, and the breaker goes on when the lease is dropped.  If the signal queue is full, the kernel sends a bare SIGIO: all leases are then
+ * looked at.  The same is done every few seconds, in case.
+ *
+ * While leases are out, fs.lease-break-time is 0: the breaker waits for us and not for the 45 s after which it would write to blocks
+ * that a client may still write.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "include/cleanup.h"
+#include "include/log.h"
+#include "server/export/plain.h"
+#include "server/fs/fs.h"
+#include "server/mds.h"
+
+#define BREAK_TIME "/proc/sys/fs/lease-break-time"
+#define SCAN_MS 5000
+
+#define LEASE_SIGNAL (SIGRTMIN + 4)
+
+static struct {
+	pthread_mutex_t lock;		/* a leaf: nothing else is taken under it */
+	unsigned users;			/* exports */
+	pthread_t thread;
+	pid_t tid;
+	int stop_fd, signal_fd;		/* eventfd, signalfd */
+	int sysctl_fd;
+	int break_time;			/* as we found it; -1: not changed by us */
+	struct plain_lease **by_fd;
+	unsigned size, count;
+} leases = { .lock = PTHREAD_MUTEX_INITIALIZER, .stop_fd = -1, .signal_fd = -1, .sysctl_fd = -1, .break_time = -1 };
+
+static void
+lease_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, LEASE_SIGNAL);
+	sigaddset(set, SIGIO);
+}
+
+void
+export_block_signals(void)
+{
+	sigset_t set;
+	lease_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static int
+break_time_read(void)
+{
+	char text[16];
+	ssize_t n = pread(leases.sysctl_fd, text, sizeof text - 1, 0);
+	if (n <= 0)
+		return -1;
+	text[n] = 0;
+	return atoi(text);
+}
+
+static int
+break_time_write(int seconds)
+{
+	char text[16];
+	int n = snprintf(text, sizeof text, "%d\n", seconds);
+	return pwrite(leases.sysctl_fd, text, (size_t)n, 0) == n ? 0 : -errno;
+}
+
+/* Make it 0.  Somebody's other value is remembered, to be put back.  leases.lock held. */
+static int
+break_time_hold(void)
+{
+	int now = break_time_read();
+	if (now == 0)
+		return 0;
+	if (now < 0)
+		return -EIO;
+	int r = break_time_write(0);
+	if (r) {
+		log_error("%s: %s: no leases", BREAK_TIME, strerror(-r));
+		return r;
+	}
+	if (leases.break_time >= 0)
+		log_warn("%s was changed to %d while layouts are out: set to 0 again", BREAK_TIME, now);
+	leases.break_time = now;
+	return 0;
+}
+
+/* Put back what was found, unless somebody changed it meanwhile.  leases.lock held. */
+static void
+break_time_restore(void)
+{
+	if (leases.break_time > 0 && break_time_read() == 0 && break_time_write(leases.break_time))
+		log_warn("%s: cannot be set back to %d", BREAK_TIME, leases.break_time);
+	leases.break_time = -1;
+}
+
+static void
+lease_put(struct plain_lease *pl)
+{
+	if (atomic_fetch_sub(&pl->refs, 1) != 1)
+		return;
+	inode_put(pl->lease.inode);
+	free(pl);
+}
+
+/* The lease of FD if it is being broken, referenced; else NULL (also for a signal that came late). */
+static struct plain_lease *
+lease_broken(int fd)
+{
+	LOCK_SCOPE(&leases.lock);
+	if (fd < 0 || (unsigned)fd >= leases.size)
+		return NULL;
+	struct plain_lease *pl = leases.by_fd[fd];
+	if (!pl || fcntl(fd, F_GETLEASE) == F_WRLCK)
+		return NULL;
+	atomic_fetch_add(&pl->refs, 1);
+	return pl;
+}
+
+static void
+lease_tell(int fd)
+{
+	struct plain_lease *pl = lease_broken(fd);
+	if (!pl)
+		return;
+	struct inode *inode = pl->lease.inode;
+	struct mds *mds = inode->export->mds;
+	pthread_mutex_lock(&mds->state_lock);
+	bool known = pl->lease.broken;
+	pl->lease.broken = true;
+	pthread_mutex_unlock(&mds->state_lock);
+	if (!known && export_on_break)
+		export_on_break(mds, inode);
+	lease_put(pl);
+}
+
+static void
+lease_scan(void)
+{
+	pthread_mutex_lock(&leases.lock);
+	unsigned size = leases.size;
+	if (leases.count)
+		break_time_hold();
+	pthread_mutex_unlock(&leases.lock);
+	for (unsigned fd = 0; fd < size; fd++)
+		lease_tell((int)fd);
+}
+
+static void *
+lease_thread(void *arg)
+{
+	struct signalfd_siginfo info[64];
+	sigset_t set;
+	(void)arg;
+	/* signalfd reads the signals of the thread that reads: leases are owned by this one. */
+	lease_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	pthread_mutex_lock(&leases.lock);
+	leases.tid = gettid();
+	pthread_mutex_unlock(&leases.lock);
+	for (;;) {
+		struct pollfd pfd[] = { { .fd = leases.signal_fd, .events = POLLIN }, { .fd = leases.stop_fd, .events = POLLIN } };
+		int n = poll(pfd, 2, SCAN_MS);
+		if (pfd[1].revents)
+			return NULL;
+		bool scan = n == 0;
+		if (n > 0 && pfd[0].revents) {
+			ssize_t len = read(leases.signal_fd, info, sizeof info);
+			for (size_t i = 0; len > 0 && i < (size_t)len / sizeof info[0]; i++)
+				if (info[i].ssi_signo == (uint32_t)LEASE_SIGNAL)
+					lease_tell(info[i].ssi_fd);
+				else
+					scan = true;
+		}
+		if (scan)
+			lease_scan();
+	}
+}
+
+static void
+leases_close(void)
+{
+	int *fds[] = { &leases.stop_fd, &leases.signal_fd, &leases.sysctl_fd };
+	for (unsigned i = 0; i < 3; i++) {
+		cleanup_close_(fds[i]);
+		*fds[i] = -1;
+	}
+	free(leases.by_fd);
+	leases.by_fd = NULL;
+	leases.size = 0;
+	leases.tid = 0;
+}
+
+/* leases.lock held. */
+static int
+leases_open(void)
+{
+	sigset_t set;
+	lease_signals(&set);
+	leases.sysctl_fd = open(BREAK_TIME, O_RDWR | O_CLOEXEC);
+	leases.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	leases.stop_fd = eventfd(0, EFD_CLOEXEC);
+	int r = leases.sysctl_fd < 0 || leases.signal_fd < 0 || leases.stop_fd < 0 ? -errno : 0;
+	if (r == 0)
+		r = -pthread_create(&leases.thread, NULL, lease_thread, NULL);
+	if (r)
+		leases_close();
+	return r;
+}
+
+int
+plain_leases_start(void)
+{
+	LOCK_SCOPE(&leases.lock);
+	if (leases.users == 0) {
+		int r = leases_open();
+		if (r)
+			return r;
+		/* The kernel is told the thread's id with each lease. */
+		while (!leases.tid) {
+			pthread_mutex_unlock(&leases.lock);
+			usleep(100);
+			pthread_mutex_lock(&leases.lock);
+		}
+	}
+	leases.users++;
+	return 0;
+}
+
+void
+plain_leases_stop(void)
+{
+	uint64_t one = 1;
+	pthread_mutex_lock(&leases.lock);
+	if (--leases.users) {
+		pthread_mutex_unlock(&leases.lock);
+		return;
+	}
+	pthread_mutex_unlock(&leases.lock);
+	if (write(leases.stop_fd, &one, sizeof one) == (ssize_t)sizeof one)
+		pthread_join(leases.thread, NULL);
+	pthread_mutex_lock(&leases.lock);
+	break_time_restore();
+	leases_close();
+	pthread_mutex_unlock(&leases.lock);
+}
+
+/* Room in the table for FD.  leases.lock held. */
+static int
+leases_grow(unsigned fd)
+{
+	unsigned size = leases.size ? leases.size : 256;
+	while (size <= fd)
+		size *= 2;
+	if (size == leases.size)
+		return 0;
+	struct plain_lease **by_fd = realloc(leases.by_fd, size * sizeof *by_fd);
+	if (!by_fd)
+		return -ENOMEM;
+	memset(by_fd + leases.size, 0, (size - leases.size) * sizeof *by_fd);
+	leases.by_fd = by_fd;
+	leases.size = size;
+	return 0;
+}
+
+int
+plain_leases_take(struct plain_lease *pl)
+{
+	LOCK_SCOPE(&leases.lock);
+	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = leases.tid };
+	int r = leases_grow((unsigned)pl->fd);
+	if (r == 0 && leases.by_fd[pl->fd])
+		r = -EBUSY;		/* one lease per inode: the layouts share it */
+	if (r == 0)
+		r = break_time_hold();
+	if (r)
+		return r;
+	if (fcntl(pl->fd, F_SETSIG, LEASE_SIGNAL) || fcntl(pl->fd, F_SETOWN_EX, &owner) ||
+	    fcntl(pl->fd, F_SETLEASE, F_WRLCK))
+		return -errno;
+	leases.by_fd[pl->fd] = pl;
+	leases.count++;
+	return 0;
+}
+
+void
+plain_leases_drop(struct plain_lease *pl)
+{
+	pthread_mutex_lock(&leases.lock);
+	leases.by_fd[pl->fd] = NULL;
+	leases.count--;
+	if (fcntl(pl->fd, F_SETLEASE, F_UNLCK))
+		log_error("lease: cannot be given back: %s", strerror(errno));
+	pthread_mutex_unlock(&leases.lock);
+	lease_put(pl);
+}

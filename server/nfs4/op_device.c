@@ -1,0 +1,105 @@
+/*
+ * GETDEVICEINFO (RFC 8881 18.40): the device's address, for block (RFC 5663 2.2) and SCSI layouts (RFC 8154 2.3).  Runs on a worker.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "include/log.h"
+#include "proto/layout/layout_xdr.h"
+#include "proto/nfs4/status.h"
+#include "proto/xdr/xdr_arena.h"
+#include "server/conf/conf.h"
+#include "server/layout/device.h"
+#include "server/nfs4/compound.h"
+#include "server/state/client.h"
+
+/* A volume with a 16-byte signature or a designator takes about 50 bytes; VOLUME_MAX_DESIGNATOR more is never reached. */
+#define ADDR_MAX 512u
+
+/* da_layout_type, the count of da_addr_body, the count of an empty bitmap. */
+#define RESULT_FRAME 12u
+
+static void
+volume_of(const struct device *device, const struct client *client, struct volume *vol)
+{
+	memset(vol, 0, sizeof *vol);
+	if (device->layout_type == LAYOUT4_SCSI) {
+		vol->type = VOLUME_BASE;
+		vol->base.code_set = device->code_set;
+		vol->base.designator_type = device->designator_type;
+		vol->base.designator = device->designator;
+		vol->base.len = device->designator_len;
+		vol->base.pr_key = client->pr_key;
+	} else {
+		vol->type = VOLUME_SIMPLE;
+		vol->simple.nsigs = 1;
+		vol->simple.sigs[0] = (struct volume_sig){ .offset = (int64_t)device->sig_offset,
+			.len = sizeof device->uuid, .contents = device->uuid };
+	}
+}
+
+/*
+ * Before a client is told its key: the LUN is reserved (RFC 8154 2.4.10.2, PITFALLS B1), and the key is on record, so that a restarted
+ * server knows whom to cut off.
+ */
+static nfsstat4
+device_admit(struct compound *c, struct device *device)
+{
+	enum reason why;
+	if (device->layout_type != LAYOUT4_SCSI)
+		return NFS4_OK;
+	int r = device_prepare(device, &why);
+	if (r) {
+		log_warn("GETDEVICEINFO: device %s: %s", device->conf->name, reason_name(why));
+		return NFS4ERR_DELAY;	/* of the errors allowed here (RFC 8881 15.2) the one that lets the client ask again */
+	}
+	r = stable_key_add(c->mds, device->conf->name, c->client->pr_key);
+	return r ? nfs4_status(r) : NFS4_OK;
+}
+
+static nfsstat4
+device_answer(struct compound *c, struct device *device, const GETDEVICEINFO4args *args, GETDEVICEINFO4res *res)
+{
+	device_addr4 *addr = &res->GETDEVICEINFO4res_u.gdir_resok4.gdir_device_addr;
+	struct volume vol;
+	XDR xdrs;
+	addr->da_layout_type = args->gdia_layout_type;
+	/* Only to set notifications or to see that the id is valid (18.40.3); we send none, so the bitmap stays empty (PITFALLS B19). */
+	if (args->gdia_maxcount == 0)
+		return NFS4_OK;
+	char *body = arena_alloc(&c->arena, ADDR_MAX);
+	if (!body)
+		return NFS4ERR_DELAY;
+	volume_of(device, c->client, &vol);
+	ax_init(&xdrs, body, ADDR_MAX, XDR_ENCODE, NULL);
+	if (!layout_device_encode(&xdrs, args->gdia_layout_type, &vol, 1))
+		return NFS4ERR_SERVERFAULT;
+	uint32_t need = RESULT_FRAME + ax_used(&xdrs);	/* the body is whole words */
+	if (args->gdia_maxcount < need) {
+		res->GETDEVICEINFO4res_u.gdir_mincount = need;
+		return NFS4ERR_TOOSMALL;
+	}
+	nfsstat4 status = device_admit(c, device);
+	if (status != NFS4_OK)
+		return status;
+	addr->da_addr_body.da_addr_body_val = body;
+	addr->da_addr_body.da_addr_body_len = ax_used(&xdrs);
+	return NFS4_OK;
+}
+
+nfsstat4
+op_getdeviceinfo(struct compound *c, nfs_argop4 *arg, nfs_resop4 *resop)
+{
+	const GETDEVICEINFO4args *args = &arg->nfs_argop4_u.opgetdeviceinfo;
+	GETDEVICEINFO4res *res = &resop->nfs_resop4_u.opgetdeviceinfo;
+	if (args->gdia_layout_type != LAYOUT4_BLOCK_VOLUME && args->gdia_layout_type != LAYOUT4_SCSI)
+		return NFS4ERR_UNKNOWN_LAYOUTTYPE;
+	struct device *device = device_find(c->mds, (const uint8_t *)args->gdia_device_id);
+	/* Id and type together name a device (18.40.3); one of an export the client has no part in is none of its business. */
+	nfsstat4 status = NFS4ERR_NOENT;
+	if (device && device->layout_type == (uint32_t)args->gdia_layout_type &&
+	    device_admits(device, (const struct sockaddr *)(const void *)&c->client->addr))
+		status = device_answer(c, device, args, res);
+	device_put(device);
+	return status;
+}
