@@ -2,6 +2,15 @@
 noinst_LTLIBRARIES += libserver.la
 
 libserver_la_SOURCES = \
+	server/conf/conf.c \
+	server/conf/conf.h \
+	server/conf/exports.c \
+	server/conf/exports.h \
+	server/conf/exports_client.c \
+	server/conf/exports_option.c \
+	server/conf/exports_private.h \
+	server/conf/text.c \
+	server/conf/text.h \
 	server/export/backing.c \
 	server/export/backing.h \
 	server/export/export.c \
