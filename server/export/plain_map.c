@@ -347,6 +347,7 @@ plain_commit_blocks(struct layout_lease *lease, const struct iomap *ranges, unsi
 	/* Flushes the device's cache, whatever is dirty (RFC 8154 2.8). */
 	if (fdatasync(pl->fd))
 		return -errno;
+	fs_inode_changed(lease->inode);
 	int r = stat_fd(pl->fd, &stx);
 	if (r == 0)
 		stamp_set(&stx);
