@@ -24,16 +24,17 @@ tests_unit_client_test_bdev_LDADD = $(BDEV_LDADD)
 tests_unit_client_test_ioplan_LDADD = $(BDEV_LDADD)
 tests_unit_client_test_topology_LDADD = $(BDEV_LDADD)
 
-# Integration: scripts that start what they need (root; else skipped), and the programs they run.
+# Programs that scripts in tests/integ run.
 integ_programs = \
 	tests/integ/check_export \
 	tests/integ/check_pr
-integ_tests = \
-	tests/integ/test_export.sh \
-	tests/integ/test_pr_iscsi.sh
 INTEG_LDADD = libserver.la $(LDADD) $(ISCSI_LIBS) $(NETTLE_LIBS)
 tests_integ_check_export_LDADD = $(INTEG_LDADD)
 tests_integ_check_pr_LDADD = $(INTEG_LDADD)
-check_PROGRAMS += $(integ_programs)
-TESTS += $(integ_tests)
-EXTRA_DIST += $(integ_tests) tests/integ/fakes.h tests/integ/integ.h tests/integ/lib.sh
+noinst_PROGRAMS += $(integ_programs)
+EXTRA_DIST += \
+	tests/integ/fakes.h \
+	tests/integ/integ.h \
+	tests/integ/lib.sh \
+	tests/integ/test_export.sh \
+	tests/integ/test_pr_iscsi.sh

@@ -518,11 +518,16 @@ measure(void)
 	EXPECT(n > 0, 1);
 	printf("zero-fill: %.0f MB/s, %d extents\n", (double)size / (double)t, n);
 	for (int write = 0; write < 2; write++) {
+		uint64_t least = UINT64_MAX;
 		map_locked(lease, 0, size, write, MAP_MAX, &why);
-		t = now_us();
-		for (unsigned i = 0; i < 1000; i++)
-			map_locked(lease, 0, 128 * MIB, write, MAP_MAX, &why);
-		printf("map for %s, warm: %.2f us\n", write ? "writing" : "reading", (double)(now_us() - t) / 1000);
+		for (unsigned i = 0; i < 10; i++) {
+			t = now_us();
+			for (unsigned k = 0; k < 100; k++)
+				map_locked(lease, 0, 128 * MIB, write, MAP_MAX, &why);
+			t = now_us() - t;
+			least = t < least ? t : least;
+		}
+		printf("map for %s, warm: %.2f us\n", write ? "writing" : "reading", (double)least / 100);
 	}
 	struct commit_attr attr = { 0 };
 	t = now_us();
@@ -671,24 +676,24 @@ main(int argc, char **argv)
 	int found = break_time();
 	if (fs_new(&mds, &mds.fs))
 		die("fs_new");
-	check_open();
+	SECTION("provider, device, proof by nonce: right and wrong LUN", check_open());
 	struct export *export = open_export("right", 3, NULL);
 	if (!export->layout_type || fs_export_add(mds.fs, export))
 		die("no layouts: %s", reason_name(export->reason));
 	struct nexus *client = client_login("iqn.2026-01.invalid.pnfs-block:writer");
-	for (unsigned seed = 1; seed <= 20; seed++)
-		check_random(export, seed);
-	check_write(export, client);
-	check_refused();
-	check_break();
-	check_overflow();
-	measure();
+	SECTION("random sparse files: maps as FIEMAP has them, bytes on the LUN as in the file, new blocks zero",
+	    for (unsigned seed = 1; seed <= 20; seed++) check_random(export, seed));
+	SECTION("written by the map, committed, read back", check_write(export, client));
+	SECTION("refusals with reasons; suid stripped", check_refused());
+	SECTION("a local truncate waits for the lease", check_break());
+	SECTION("200 breaks at once", check_overflow());
+	SECTION("numbers", measure());
 	nexus_close(client);
 	fs_export_remove(mds.fs, export);
 	export_put(export);
 	fs_free(mds.fs);
-	EXPECT(break_time(), found);
-	check_scsi();
+	SECTION("lease-break-time as it was", EXPECT(break_time(), found));
+	SECTION("SCSI: reserve, fence, former life, strangers", check_scsi());
 	devices_free(&mds);
 	return integ_result();
 }

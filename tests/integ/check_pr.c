@@ -1,6 +1,6 @@
 /*
- * pr_iscsi against a real target; run by test_pr_iscsi.sh.  check_pr URL < commands' answers: where the target has to be restarted it prints
- * RESTART and waits for a line on stdin.
+ * pr_iscsi against a real target; run by test_pr_iscsi.sh.  where the target has to be restarted it prints RESTART and waits
+ * for a line on stdin.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -184,13 +184,12 @@ main(int argc, char **argv)
 	url = argv[1];
 	signal(SIGPIPE, SIG_IGN);
 	struct pr *pr = login("server");
-	check_basics(pr);
-	check_reserve(pr);
-	check_fence(pr);
-	check_relogin();
-	check_restart(pr);
-	EXPECT(pr->ops->clear(pr, SERVER), 0);
-	EXPECT(status_of(pr).nkeys, 0);
+	SECTION("inquiry, capacity, reads", check_basics(pr));
+	SECTION("reserved, type 6h: an unregistered initiator cannot write", check_reserve(pr));
+	SECTION("preempt, drain, verify; a second time too", check_fence(pr));
+	SECTION("a new login must register again", check_relogin());
+	SECTION("the target comes back without the reservation", check_restart(pr));
+	SECTION("clear", EXPECT(pr->ops->clear(pr, SERVER), 0); EXPECT(status_of(pr).nkeys, 0));
 	pr->ops->close(pr);
 	return integ_result();
 }

@@ -46,4 +46,26 @@ stable_key_each(struct mds *mds, const char *device, void (*fn)(uint64_t, void *
 	return 0;
 }
 
+struct device_conf *
+conf_device(const struct mds_conf *conf, const char *name)
+{
+	struct device_conf *d = conf->devices;
+	while (d && strcmp(d->name, name))
+		d = d->next;
+	return d;
+}
+
+const struct export_client *
+exports_match(const struct export_line *line, const struct sockaddr *addr)
+{
+	(void)addr;
+	return line->clients;
+}
+
+uint64_t
+mds_now_ms(void)
+{
+	return now_us() / 1000;
+}
+
 #endif

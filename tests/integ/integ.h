@@ -41,6 +41,14 @@ die(const char *fmt, ...)
 	exit(1);
 }
 
+/* A PASS or FAIL line for what FN checks. */
+#define SECTION(text, fn) do { \
+	unsigned failures_ = integ_failures, checks_ = integ_checks; \
+	fn; \
+	printf("%s: %s\n", integ_failures != failures_ || integ_checks == checks_ ? "FAIL" : "PASS", text); \
+	fflush(stdout); \
+} while (0)
+
 static inline int
 integ_result(void)
 {
