@@ -23,18 +23,3 @@ BDEV_LDADD = libbdev.la $(LDADD)
 tests_unit_client_test_bdev_LDADD = $(BDEV_LDADD)
 tests_unit_client_test_ioplan_LDADD = $(BDEV_LDADD)
 tests_unit_client_test_topology_LDADD = $(BDEV_LDADD)
-
-# Programs that scripts in tests/integ run.
-integ_programs = \
-	tests/integ/check_export \
-	tests/integ/check_pr
-INTEG_LDADD = libserver.la $(LDADD) $(ISCSI_LIBS) $(NETTLE_LIBS)
-tests_integ_check_export_LDADD = $(INTEG_LDADD)
-tests_integ_check_pr_LDADD = $(INTEG_LDADD)
-noinst_PROGRAMS += $(integ_programs)
-EXTRA_DIST += \
-	tests/integ/fakes.h \
-	tests/integ/integ.h \
-	tests/integ/lib.sh \
-	tests/integ/test_export.sh \
-	tests/integ/test_pr_iscsi.sh
