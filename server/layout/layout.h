@@ -53,15 +53,13 @@ void layout_closed_locked(struct mds *mds, struct inode *inode, struct client *c
  * The client goes: lease over (EXPIRED), or it has come back as a new instance, or DESTROY_CLIENTID.  Layouts it held are fenced first if it may still write
  * (lease over), and its blocks stay out of use until that is confirmed (RFC 8154 2.4.10).  state_lock held; the work itself is done by the fencers.
  */
-enum layout_gone { LAYOUT_GONE_EXPIRED, LAYOUT_GONE_REPLACED, LAYOUT_GONE_DESTROYED,
-	LAYOUT_GONE_STOPPING,	/* the server ends: forget without fencing; keys stay recorded, so that the next life cuts their holders off */
-};
+enum layout_gone { LAYOUT_GONE_EXPIRED, LAYOUT_GONE_REPLACED, LAYOUT_GONE_DESTROYED };
 void layout_client_gone_locked(struct mds *mds, struct client *client, enum layout_gone why);
 
 /*
- * A client that was cut off shows that it knows (GETDEVICEINFO, FREE_STATEID of the last revoked layout, LAYOUTRETURN): it may have layouts
- * again, under the new reservation key that it was given when it was fenced; SEQ4_STATUS_RECALLABLE_STATE_REVOKED ends.  Nothing happens if it is not
- * fenced.  state_lock held.
+ * A client that was cut off has shown that it knows (FREE_STATEID or LAYOUTRETURN of its revoked layouts, LAYOUTGET after a reply with the flag): it may have
+ * layouts again, under the new reservation key that it was given when it was fenced; SEQ4_STATUS_RECALLABLE_STATE_REVOKED ends.  Nothing happens if it is
+ * not fenced.  state_lock held.
  */
 void layout_fence_acked_locked(struct mds *mds, struct client *client);
 

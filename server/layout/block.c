@@ -1,0 +1,49 @@
+/*
+ * Block layouts, type 3 (RFC 5663): found by signature, no reservation.  What cuts a client off is the administrator's fencing
+ * command or, without one, time (2.3.8).
+ */
+#include "server/layout/plug.h"
+
+#include "proto/x/nfs4.h"
+
+/*
+ * blh_maximum_io_time comes with the layout_hint attribute, which neither the Linux client nor libpnfs sends; 2.3.8 says a server SHOULD refuse layouts
+ * until it has one.  As knfsd does, we do not; the 30 seconds are what 2.3.8 names as usual, and the SCSI layer's own timeout in Linux.
+ */
+#define BLOCK_MAX_IO_S 30
+
+static int
+block_prepare(struct device *device, enum reason *why)
+{
+	(void)device;
+	*why = REASON_NONE;
+	return 0;
+}
+
+static uint64_t
+block_fence_key(const struct client *client)
+{
+	(void)client;
+	return 0;
+}
+
+const struct layout_plug layout_plug_block = {
+	.type = LAYOUT4_BLOCK_VOLUME,
+	.name = "block",
+	.prepare = block_prepare,
+	.fence_key = block_fence_key,
+	.fence_replaced = false,
+	.max_io_s = BLOCK_MAX_IO_S,
+};
+
+const struct layout_plug *
+layout_plug_find(uint32_t type)
+{
+	switch (type) {
+	case LAYOUT4_BLOCK_VOLUME:
+		return &layout_plug_block;
+	case LAYOUT4_SCSI:
+		return &layout_plug_scsi;
+	}
+	return NULL;
+}

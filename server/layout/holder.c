@@ -1,0 +1,498 @@
+/*
+ * Clients on devices, and cutting them off (RFC 8154 2.4.10, RFC 5663 2.3.8).  One holder is one client on one device, so however many
+ * files it has not returned, there is one fence (PITFALLS B4).
+ *
+ * What a holder holds stays held - in the way of everybody - until the fence is confirmed, or, where nothing but time helps, over; also
+ * when the client's record is long gone (PITFALLS B2).
+ *
+ *   QUEUED -> RUNNING -> NONE (confirmed)
+ *          -> NONE (returned meanwhile, PITFALLS B14)   -> RETRY -> QUEUED    not confirmed: again and again, logged (B13)
+ *                                                       -> TIMED -> NONE      no way to fence
+ */
+#include "server/layout/layout_impl.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "include/log.h"
+#include "server/export/export.h"
+#include "server/layout/device.h"
+#include "server/mds.h"
+#include "server/state/client.h"
+
+#define RETRY_MIN_MS 1000u
+#define RETRY_MAX_MS 30000u
+
+#define SEQ4_REVOKED SEQ4_STATUS_RECALLABLE_STATE_REVOKED
+
+static void holder_work(struct work *work);
+
+/* ---- the table ---- */
+
+static struct holder_key
+holder_key(const struct client *client, const struct inode *inode)
+{
+	struct holder_key key;
+	memset(&key, 0, sizeof key);
+	key.clientid = client->id;
+	key.device = inode->export->device;
+	return key;
+}
+
+struct holder *
+holder_find_locked(struct mds *mds, const struct client *client, const struct inode *inode)
+{
+	struct holder_key key = holder_key(client, inode);
+	struct holder *holder;
+
+	HASH_FIND(hh, mds->layouts->holders, &key, sizeof key, holder);
+	return holder;
+}
+
+struct holder *
+holder_get_locked(struct mds *mds, struct client *client, const struct inode *inode)
+{
+	struct holder *holder = holder_find_locked(mds, client, inode);
+	const struct layout_plug *plug = layout_plug_find(inode->export->layout_type);
+
+	if (holder || !plug)
+		return holder;
+	holder = calloc(1, sizeof *holder);
+	if (!holder)
+		return NULL;
+	holder->key = holder_key(client, inode);
+	holder->layouts = mds->layouts;
+	holder->client = client;
+	holder->device = device_get(inode->export->device);
+	holder->plug = plug;
+	holder->work.fn = holder_work;
+	TAILQ_INIT(&holder->list);
+	holder->keys[holder->nkeys++] = plug->fence_key(client);
+	HASH_ADD(hh, mds->layouts->holders, key, sizeof holder->key, holder);
+	holder->hashed = true;
+	return holder;
+}
+
+static void
+holder_unhash(struct holder *holder)
+{
+	if (holder->hashed)
+		HASH_DELETE(hh, holder->layouts->holders, holder);
+	holder->hashed = false;
+}
+
+void
+holder_put_locked(struct holder *holder)
+{
+	if (!TAILQ_EMPTY(&holder->list) || holder->fence != FENCE_NONE)
+		return;
+	holder_unhash(holder);
+	/* device_put() may close a connection to a target. */
+	TAILQ_INSERT_TAIL(&holder->layouts->reaped, holder, of_reaped);
+	layouts_kick_locked(holder->layouts);
+}
+
+void
+holders_reap(struct layouts *layouts)
+{
+	struct holder *holder;
+
+	pthread_mutex_lock(&layouts->mds->state_lock);
+	while ((holder = TAILQ_FIRST(&layouts->reaped))) {
+		TAILQ_REMOVE(&layouts->reaped, holder, of_reaped);
+		pthread_mutex_unlock(&layouts->mds->state_lock);
+		device_put(holder->device);
+		free(holder);
+		pthread_mutex_lock(&layouts->mds->state_lock);
+	}
+	pthread_mutex_unlock(&layouts->mds->state_lock);
+}
+
+/* ---- clients that were cut off ---- */
+
+static struct fenced_client *
+fenced_find(struct layouts *layouts, uint64_t clientid)
+{
+	struct fenced_client *fc;
+
+	HASH_FIND(hh, layouts->fenced, &clientid, sizeof clientid, fc);
+	return fc;
+}
+
+static void
+fenced_drop(struct layouts *layouts, struct fenced_client *fc)
+{
+	HASH_DELETE(hh, layouts->fenced, fc);
+	free(fc);
+}
+
+void
+fenced_free(struct layouts *layouts)
+{
+	while (layouts->fenced)
+		fenced_drop(layouts, layouts->fenced);
+}
+
+/* The target of HOLDER may come to know it by KEY, too. */
+static void
+holder_add_key(struct holder *holder, uint64_t key)
+{
+	if (holder->nkeys && holder->keys[holder->nkeys - 1] == key)
+		return;
+	if (holder->nkeys == HOLDER_KEYS) {
+		memmove(holder->keys, holder->keys + 1, (HOLDER_KEYS - 1) * sizeof key);
+		holder->nkeys--;
+	}
+	holder->keys[holder->nkeys++] = key;
+}
+
+/* CLIENT was cut off.  Its next key is another one, so that the old one stays dead (PITFALLS B12). */
+static void
+fenced_begin(struct layouts *layouts, struct client *client)
+{
+	struct fenced_client *fc = fenced_find(layouts, client->id);
+	struct holder *holder, *tmp;
+	uint64_t key = 0;
+
+	client->fenced = true;
+	atomic_fetch_or(&client->seq_flags, SEQ4_REVOKED);
+	while (key == 0 || key == client->pr_key)
+		if (getrandom(&key, sizeof key, GRND_NONBLOCK) != sizeof key)
+			key = client->pr_key + 0x9e3779b97f4a7c15u;
+	client->pr_key = key;
+	HASH_ITER(hh, layouts->holders, holder, tmp)
+		if (holder->client == client)
+			holder_add_key(holder, holder->plug->fence_key(client));
+	if (!fc) {
+		/* Without memory: the client stays fenced until GETDEVICEINFO or as a new instance. */
+		fc = calloc(1, sizeof *fc);
+		if (!fc)
+			return;
+		fc->clientid = client->id;
+		HASH_ADD(hh, layouts->fenced, clientid, sizeof fc->clientid, fc);
+	}
+	fc->refused = false;
+}
+
+void
+fenced_note_locked(struct mds *mds, struct client *client)
+{
+	struct fenced_client *fc = fenced_find(mds->layouts, client->id);
+	if (fc)
+		fc->revoked++;
+}
+
+void
+fenced_forget_stateid_locked(struct mds *mds, struct client *client)
+{
+	struct fenced_client *fc = fenced_find(mds->layouts, client->id);
+
+	/* The last one freed: it knows of all (RFC 8881 18.46.3, SEQ4_STATUS_RECALLABLE_STATE_REVOKED). */
+	if (fc && fc->revoked && --fc->revoked == 0)
+		layout_fence_acked_locked(mds, client);
+}
+
+void
+layout_fence_acked_locked(struct mds *mds, struct client *client)
+{
+	struct fenced_client *fc = fenced_find(mds->layouts, client->id);
+	struct state_obj *obj, *next;
+
+	if (!client->fenced)
+		return;
+	client->fenced = false;
+	atomic_fetch_and(&client->seq_flags, ~(unsigned)SEQ4_REVOKED);
+	if (fc)
+		fenced_drop(mds->layouts, fc);
+	for (obj = TAILQ_FIRST(&client->states); obj; obj = next) {
+		next = TAILQ_NEXT(obj, of_client);
+		if (obj->cls == &layout_class && obj->revoked)
+			layout_class.release(mds, obj);
+	}
+}
+
+/*
+ * RFC 8881 has the flag end with FREE_STATEID, which the Linux client never sends for layouts: it forgets them all when it sees the flag.  So another sign
+ * counts, too: a LAYOUTGET was refused, in a reply whose SEQUENCE carried the flag, and the slot of that reply has moved on.
+ */
+bool
+fenced_still_locked(struct mds *mds, struct client *client, const struct cb_ref *ref)
+{
+	if (!client->fenced)
+		return false;
+	struct fenced_client *fc = fenced_find(mds->layouts, client->id);
+	if (!fc)
+		return true;
+	if (fc->refused && recall_ref_acked_locked(mds, &fc->ref)) {
+		layout_fence_acked_locked(mds, client);
+		return false;
+	}
+	if (!fc->refused) {
+		fc->refused = true;
+		fc->ref = *ref;
+	}
+	return true;
+}
+
+/* ---- the fence ---- */
+
+/* Printable co_ownerid, for logs and the fencing command. */
+static void
+holder_name(struct holder *holder, const struct client *client)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < client->ownerid_len && n < sizeof holder->name - 1; i++) {
+		uint8_t c = client->ownerid[i];
+		holder->name[n++] = c > ' ' && c < 0x7f && c != '\'' && c != '"' && c != '\\' ? (char)c : '_';
+	}
+	holder->name[n] = 0;
+}
+
+static void
+holder_queue(struct holder *holder)
+{
+	holder->fence = FENCE_QUEUED;
+	if (holder->layouts->fencers)
+		workers_submit(holder->layouts->fencers, &holder->work);
+}
+
+void
+holder_fence_locked(struct holder *holder)
+{
+	if (holder->fence != FENCE_NONE)
+		return;
+	if (holder->client) {
+		holder_name(holder, holder->client);
+		holder->addr = holder->client->addr;
+	}
+	holder->tried = false;
+	holder->tries = 0;
+	TAILQ_INSERT_TAIL(&holder->layouts->fences, holder, of_fences);
+	holder_queue(holder);
+	layouts_kick_locked(holder->layouts);
+}
+
+/* Is there still a reason to cut it off, when nothing was done about it yet? */
+static bool
+holder_due(const struct holder *holder, uint64_t now)
+{
+	const struct layout *layout;
+
+	if (holder->tried)
+		return true;
+	TAILQ_FOREACH(layout, &holder->list, of_holder)
+		if (!holder->client || (layout->recall.state != RECALL_NONE && layout->recall.deadline_ms &&
+		    now >= layout->recall.deadline_ms))
+			return true;
+	return false;
+}
+
+static void
+holder_fence_end(struct holder *holder)
+{
+	holder->fence = FENCE_NONE;
+	TAILQ_REMOVE(&holder->layouts->fences, holder, of_fences);
+	holder_put_locked(holder);
+}
+
+/* From here on the client is told that its layouts are gone; what it held is ours again only when CONFIRMED. */
+static void
+holder_revoke(struct holder *holder)
+{
+	struct mds *mds = holder->layouts->mds;
+	struct client *client = holder->client;
+	struct layout *layout;
+
+	if (!client)
+		return;
+	fenced_begin(holder->layouts, client);
+	TAILQ_FOREACH(layout, &holder->list, of_holder) {
+		recall_end_locked(layout);
+		if (layout->known && !layout->obj.revoked) {
+			layout->obj.revoked = true;
+			fenced_note_locked(mds, client);
+		}
+	}
+	returned_client_gone_locked(holder->layouts, client);
+	/* Later layouts of the client have nothing to do with this. */
+	holder->renewed_ms = atomic_load(&client->renewed_ms);
+	holder->client = NULL;
+	holder_unhash(holder);
+}
+
+/* It cannot write any more: its blocks are free. */
+static void
+holder_release(struct holder *holder)
+{
+	struct mds *mds = holder->layouts->mds;
+	struct layout *layout;
+
+	while ((layout = TAILQ_FIRST(&holder->list))) {
+		recall_end_locked(layout);
+		if (layout->known)
+			layout_detach_locked(mds, layout);
+		else
+			layout_free_locked(mds, layout);
+	}
+}
+
+/*
+ * RFC 5663 2.3.8: a client stops using layouts a lease after it last renewed, or when it sees that they were revoked; an I/O sent before that
+ * takes at most the maximum I/O time.  If the client is there and renews, every reply to it from now on says SEQ4_STATUS_RECALLABLE_STATE_REVOKED, so
+ * the last one that did not is at most as old as this moment: the same sum from now.  Its lease is left alone: it may go on by
+ * READ and WRITE.
+ */
+static void
+holder_timed(struct holder *holder, uint64_t now)
+{
+	const struct mds *mds = holder->layouts->mds;
+	bool gone = !holder->client;
+	uint64_t from;
+
+	holder_revoke(holder);
+	from = gone ? holder->renewed_ms : now;
+	holder->fence = FENCE_TIMED;
+	holder->next_ms = from + (mds->conf.lease + holder->plug->max_io_s) * 1000ull;
+	log_warn("client %s: no way to cut it off: its blocks stay out of use for %llu s more", holder->name,
+	    (unsigned long long)(holder->next_ms > now ? (holder->next_ms - now) / 1000 : 0));
+}
+
+static void
+holder_fenced(struct holder *holder, int err, uint64_t now)
+{
+	switch (err) {
+	case 0:
+		log_warn("client %s: cut off%s", holder->name, holder->client ? " (it did not return layouts)" : "");
+		holder->layouts->nfences++;
+		holder_revoke(holder);
+		holder_release(holder);
+		holder_fence_end(holder);
+		return;
+	case -EOPNOTSUPP:
+		holder_timed(holder, now);
+		return;
+	default:
+		holder->fence = FENCE_RETRY;
+		uint32_t pause = holder->tries < 5 ? RETRY_MIN_MS << holder->tries : RETRY_MAX_MS;
+		holder->next_ms = now + pause;
+		holder->tries++;
+		log_error("client %s: cutting it off failed (%s), blocks stay out of use; next try in %u s", holder->name,
+		    strerror(-err), pause / 1000);
+		return;
+	}
+}
+
+/* Fencer thread. */
+static void
+holder_work(struct work *work)
+{
+	struct holder *holder = (struct holder *)((char *)work - offsetof(struct holder, work));
+	struct mds *mds = holder->layouts->mds;
+	struct fence_target target;
+
+	pthread_mutex_lock(&mds->state_lock);
+	if (!holder_due(holder, mds_now_ms())) {
+		/* Returned while this was waiting for its turn. */
+		holder_fence_end(holder);
+		pthread_mutex_unlock(&mds->state_lock);
+		return;
+	}
+	holder->fence = FENCE_RUNNING;
+	holder->tried = true;
+	/* A fence keeps the holder where it is; keys are added to those of live clients only, and once more than one is rare. */
+	uint64_t keys[HOLDER_KEYS];
+	unsigned nkeys = holder->nkeys;
+	memcpy(keys, holder->keys, sizeof keys);
+	target = (struct fence_target){ .client = holder->name, .addr = holder->addr };
+	pthread_mutex_unlock(&mds->state_lock);
+	int err = 0;
+	for (unsigned i = 0; i < nkeys && err == 0; i++) {
+		target.key = keys[i];
+		err = device_fence(holder->device, &target);
+	}
+	pthread_mutex_lock(&mds->state_lock);
+	holder_fenced(holder, err, mds_now_ms());
+	layouts_kick_locked(holder->layouts);
+	pthread_mutex_unlock(&mds->state_lock);
+	recalls_pump(mds);
+}
+
+void
+holders_tick_locked(struct mds *mds, uint64_t now)
+{
+	struct holder *holder, *next;
+
+	for (holder = TAILQ_FIRST(&mds->layouts->fences); holder; holder = next) {
+		next = TAILQ_NEXT(holder, of_fences);
+		if (now < holder->next_ms)
+			continue;
+		if (holder->fence == FENCE_RETRY) {
+			holder_queue(holder);
+		} else if (holder->fence == FENCE_TIMED) {
+			log_warn("client %s: lease and maximum I/O time are over: its blocks are free", holder->name);
+			holder_release(holder);
+			holder_fence_end(holder);
+		}
+	}
+}
+
+/* ---- clients that go ---- */
+
+static void
+holder_client_gone(struct holder *holder, struct client *client, enum layout_gone why)
+{
+	/*
+	 * DESTROY_CLIENTID is the client's own word that it is done.  A new instance's is, too, but the old one's key may still be
+	 * registered at the target and its commands be on their way.
+	 */
+	bool drop = why == LAYOUT_GONE_DESTROYED || (why == LAYOUT_GONE_REPLACED && !holder->plug->fence_replaced);
+
+	if (holder->fence == FENCE_NONE) {
+		holder_name(holder, client);
+		holder->addr = client->addr;
+	}
+	holder->renewed_ms = atomic_load(&client->renewed_ms);
+	holder->client = NULL;
+	holder_unhash(holder);
+	if (drop && holder->fence == FENCE_NONE)
+		holder_release(holder);		/* frees the holder with its last layout */
+	else
+		holder_fence_locked(holder);
+}
+
+void
+layout_client_gone_locked(struct mds *mds, struct client *client, enum layout_gone why)
+{
+	struct layouts *layouts = mds->layouts;
+	struct state_obj *obj, *next;
+	struct holder *holder, *tmp;
+
+	/* First, so that freeing its stateids is not taken for an acknowledgement. */
+	struct fenced_client *fc = fenced_find(layouts, client->id);
+	if (fc)
+		fenced_drop(layouts, fc);
+	/* Then the stateids: what is held stays with the holders, which need no client. */
+	for (obj = TAILQ_FIRST(&client->states); obj; obj = next) {
+		struct layout *layout = (struct layout *)obj;
+		next = TAILQ_NEXT(obj, of_client);
+		if (obj->cls != &layout_class)
+			continue;
+		if (!layout->file) {
+			layout_free_locked(mds, layout);
+			continue;
+		}
+		recall_end_locked(layout);
+		state_remove_locked(mds, obj, NULL);
+		layout->known = false;
+		obj->client = NULL;
+	}
+	HASH_ITER(hh, layouts->holders, holder, tmp)
+		if (holder->client == client)
+			holder_client_gone(holder, client, why);
+	returned_client_gone_locked(layouts, client);
+}

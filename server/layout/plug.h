@@ -1,0 +1,37 @@
+/*
+ * A layout type is a plug beside the bookkeeping: what block (RFC 5663) and SCSI (RFC 8154) do not share.
+ * Their bytes are proto/layout's.  block.c, scsi.c.
+ */
+#ifndef PNFS_SERVER_LAYOUT_PLUG_H
+#define PNFS_SERVER_LAYOUT_PLUG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "include/reason.h"
+
+struct client;
+struct device;
+
+struct layout_plug {
+	uint32_t type;			/* layouttype4 */
+	const char *name;
+	/* Required.  May layouts on DEVICE be given out now?  May block (worker).  0, or -errno with *why. */
+	int (*prepare)(struct device *device, enum reason *why);
+	/* Required.  What the target knows CLIENT by; 0: nothing.  state_lock held. */
+	uint64_t (*fence_key)(const struct client *client);
+	/*
+	 * The client came back as a new instance: is the old one cut off before its blocks are used?  Without a way to fence
+	 * its return is the signal that all of the old one is gone (RFC 8881 12.7.1).
+	 */
+	bool fence_replaced;
+	/* Seconds an I/O that was sent may take to reach the disk, where nothing but time cuts a client off (RFC 5663 2.3.8). */
+	uint32_t max_io_s;
+};
+
+extern const struct layout_plug layout_plug_block, layout_plug_scsi;
+
+/* NULL: a type we do not know. */
+const struct layout_plug *layout_plug_find(uint32_t type);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * SCSI layouts, type 5 (RFC 8154): a reservation on the LU, a key per client, PREEMPT as the fence (2.4.10).
+ */
+#include "server/layout/plug.h"
+
+#include "proto/x/nfs4.h"
+#include "server/layout/device.h"
+#include "server/state/client.h"
+
+/* As in block.c; only for a device that turns out to have no way to fence. */
+#define SCSI_MAX_IO_S 30
+
+static int
+scsi_prepare(struct device *device, enum reason *why)
+{
+	*why = REASON_NONE;
+	/* RFC 8154 2.4.10.2 wants it before GETDEVICEINFO; a layout without a fence behind it is fiction, too (PITFALLS B1). */
+	if (__atomic_load_n(&device->reserved, __ATOMIC_ACQUIRE))
+		return 0;
+	return device_prepare(device, why);
+}
+
+static uint64_t
+scsi_fence_key(const struct client *client)
+{
+	return client->pr_key;
+}
+
+const struct layout_plug layout_plug_scsi = {
+	.type = LAYOUT4_SCSI,
+	.name = "scsi",
+	.prepare = scsi_prepare,
+	.fence_key = scsi_fence_key,
+	.fence_replaced = true,
+	.max_io_s = SCSI_MAX_IO_S,
+};
