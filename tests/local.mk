@@ -11,7 +11,10 @@ unit_tests = \
 	tests/unit/client/test_bdev \
 	tests/unit/client/test_ioplan \
 	tests/unit/client/test_topology \
-	tests/unit/proto/rpc/test_peer
+	tests/unit/proto/rpc/test_peer \
+	tests/unit/server/state/test_lock \
+	tests/unit/server/state/test_open \
+	tests/unit/server/state/test_stateid
 
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
@@ -23,3 +26,12 @@ BDEV_LDADD = libbdev.la $(LDADD)
 tests_unit_client_test_bdev_LDADD = $(BDEV_LDADD)
 tests_unit_client_test_ioplan_LDADD = $(BDEV_LDADD)
 tests_unit_client_test_topology_LDADD = $(BDEV_LDADD)
+
+STATE_FAKE = tests/unit/server/state/fake_state.c tests/unit/server/state/fake_state.h
+STATE_LDADD = libserver.la $(LDADD)
+tests_unit_server_state_test_lock_SOURCES = tests/unit/server/state/test_lock.c $(STATE_FAKE)
+tests_unit_server_state_test_lock_LDADD = $(STATE_LDADD)
+tests_unit_server_state_test_open_SOURCES = tests/unit/server/state/test_open.c $(STATE_FAKE)
+tests_unit_server_state_test_open_LDADD = $(STATE_LDADD)
+tests_unit_server_state_test_stateid_SOURCES = tests/unit/server/state/test_stateid.c $(STATE_FAKE)
+tests_unit_server_state_test_stateid_LDADD = $(STATE_LDADD)

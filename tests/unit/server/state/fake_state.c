@@ -1,0 +1,144 @@
+/* See fake_state.h. */
+#include "tests/unit/server/state/fake_state.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "server/net/worker.h"
+
+struct inode_private {
+	unsigned refs;
+};
+
+bool fake_grace;
+nfsstat4 fake_reclaim;
+
+static struct work *queued;
+static uint32_t seed = 12345;
+
+void
+fake_mds_init(struct mds *mds)
+{
+	static char nothing;
+
+	*mds = (struct mds){ .boot = 42, .workers = (struct workers *)&nothing };
+	pthread_mutex_init(&mds->state_lock, NULL);
+	ck_assert_int_eq(stateids_new(mds), 0);
+	pthread_mutex_lock(&mds->state_lock);
+	fake_grace = false;
+	fake_reclaim = NFS4_OK;
+}
+
+void
+fake_mds_end(struct mds *mds)
+{
+	pthread_mutex_unlock(&mds->state_lock);
+	fake_workers_run();
+	stateids_free(mds);
+	pthread_mutex_destroy(&mds->state_lock);
+}
+
+void
+fake_client_init(struct client *client, uint64_t id)
+{
+	*client = (struct client){ .id = id, .confirmed = true, .reclaim_complete = true };
+	TAILQ_INIT(&client->sessions);
+	TAILQ_INIT(&client->states);
+}
+
+void
+fake_client_release(struct mds *mds, struct client *client)
+{
+	struct state_obj *obj;
+
+	while ((obj = TAILQ_FIRST(&client->states)))
+		obj->cls->release(mds, obj);
+	ck_assert_uint_eq(client->nstates, 0);
+	ck_assert_uint_eq(client->nranges, 0);
+	ck_assert_ptr_null(client->owners);
+}
+
+struct inode *
+fake_inode_new(mode_t type)
+{
+	struct inode *inode = calloc(1, sizeof *inode);
+
+	inode->type = type;
+	inode->fd = -1;
+	pthread_rwlock_init(&inode->io_lock, NULL);
+	inode->priv = calloc(1, sizeof *inode->priv);
+	inode->priv->refs = 1;
+	return inode;
+}
+
+unsigned
+fake_inode_refs(const struct inode *inode)
+{
+	return inode->priv->refs;
+}
+
+void
+fake_inode_free(struct inode *inode)
+{
+	ck_assert_uint_eq(inode->priv->refs, 1);
+	ck_assert_ptr_null(inode->state);
+	pthread_rwlock_destroy(&inode->io_lock);
+	free(inode->priv);
+	free(inode);
+}
+
+struct inode *
+inode_get(struct inode *inode)
+{
+	inode->priv->refs++;
+	return inode;
+}
+
+void
+inode_put(struct inode *inode)
+{
+	ck_assert_uint_gt(inode->priv->refs, 1);	/* the last is the test's */
+	inode->priv->refs--;
+}
+
+void
+workers_submit(struct workers *workers, struct work *work)
+{
+	(void)workers;
+	work->next = queued;
+	queued = work;
+}
+
+unsigned
+fake_workers_run(void)
+{
+	unsigned n = 0;
+
+	for (struct work *work; (work = queued); n++) {
+		queued = work->next;
+		work->fn(work);
+	}
+	return n;
+}
+
+bool
+grace_active(const struct mds *mds)
+{
+	(void)mds;
+	return fake_grace;
+}
+
+nfsstat4
+grace_check_reclaim_locked(struct mds *mds, struct client *client)
+{
+	(void)mds;
+	(void)client;
+	return fake_reclaim;
+}
+
+uint32_t
+fake_random(uint32_t below)
+{
+	seed = seed * 1664525 + 1013904223;
+	return (uint32_t)((uint64_t)(seed >> 8) * below >> 24);
+}
