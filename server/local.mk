@@ -1,7 +1,12 @@
 # The metadata server.  A convenience library, so that tests link only what they use.
 noinst_LTLIBRARIES += libserver.la
+sbin_PROGRAMS += pnfs-mds
 
 libserver_la_SOURCES = \
+	server/cb/cb.c \
+	server/cb/cb.h \
+	server/cb/cb_impl.h \
+	server/cb/cb_xdr.c \
 	server/conf/conf.c \
 	server/conf/conf.h \
 	server/conf/exports.c \
@@ -72,15 +77,36 @@ libserver_la_SOURCES = \
 	server/layout/return.h \
 	server/layout/returned.c \
 	server/layout/scsi.c \
+	server/mds.c \
+	server/mds.h \
+	server/net/conn.c \
+	server/net/conn.h \
+	server/net/exporting.c \
+	server/net/exporting.h \
+	server/net/listener.c \
+	server/net/listener.h \
+	server/net/notify.c \
+	server/net/notify.h \
+	server/net/server.c \
+	server/net/server.h \
+	server/net/worker.c \
+	server/net/worker.h \
 	server/nfs4/attr.c \
 	server/nfs4/attr.h \
 	server/nfs4/attr_set.c \
+	server/nfs4/client_case.c \
+	server/nfs4/client_case.h \
+	server/nfs4/compound.c \
+	server/nfs4/compound.h \
+	server/nfs4/compound_fh.c \
+	server/nfs4/compound_pool.c \
 	server/nfs4/dir.c \
 	server/nfs4/dir.h \
 	server/nfs4/ftype.h \
 	server/nfs4/name.c \
 	server/nfs4/name.h \
 	server/nfs4/op_attr.c \
+	server/nfs4/op_client.c \
 	server/nfs4/op_close.c \
 	server/nfs4/op_create.c \
 	server/nfs4/op_device.c \
@@ -91,14 +117,23 @@ libserver_la_SOURCES = \
 	server/nfs4/op_lock.c \
 	server/nfs4/op_open.c \
 	server/nfs4/op_readdir.c \
+	server/nfs4/op_sequence.c \
+	server/nfs4/op_session.c \
 	server/nfs4/op_setattr.c \
 	server/nfs4/op_stateid.c \
 	server/nfs4/open_file.c \
 	server/nfs4/open_file.h \
+	server/nfs4/ops.c \
+	server/nfs4/utf8.c \
+	server/nfs4/utf8.h \
 	server/nfs4/way.c \
 	server/nfs4/way.h \
+	server/state/client.c \
+	server/state/client.h \
 	server/state/file.c \
 	server/state/file.h \
+	server/state/grace.c \
+	server/state/lease.c \
 	server/state/lock.c \
 	server/state/lock.h \
 	server/state/lock_range.c \
@@ -106,7 +141,13 @@ libserver_la_SOURCES = \
 	server/state/open.h \
 	server/state/owner.c \
 	server/state/owner.h \
+	server/state/session.c \
+	server/state/session.h \
+	server/state/stable.c \
 	server/state/stateid.c \
 	server/state/stateid.h \
 	server/state/stateid_io.c
 libserver_la_LIBADD = libproto.la $(ISCSI_LIBS) $(INIH_LIBS) $(NETTLE_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS)
+
+pnfs_mds_SOURCES = server/net/main.c
+pnfs_mds_LDADD = libserver.la

@@ -21,23 +21,29 @@
 #define PNFS_SERVER_MDS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "server/conf/conf.h"
 
 struct devices;
+struct exporting;
 struct exports;
 struct fs;
+struct grace;
 struct layouts;
+struct listener;
 struct loop;
 struct sessions;
 struct clients;
+struct stable;
 struct stateids;
 struct workers;
 
 struct mds {
 	struct mds_conf conf;
 	struct exports *exports;	/* conf/exports.h */
+	struct exporting *exporting;	/* net/exporting.h */
 	struct fs *fs;			/* fs/fs.h: inode cache, handles, pseudo root */
 	pthread_mutex_t state_lock;
 	struct clients *clients;	/* state/client.h */
@@ -45,9 +51,15 @@ struct mds {
 	struct stateids *stateids;	/* state/stateid.h */
 	struct layouts *layouts;	/* layout/layout.h */
 	struct devices *devices;	/* layout/device.h; made by the first device_open() */
+	struct grace *grace;		/* state/grace.c; NULL: there was none */
+	struct stable *stable;		/* state/stable.c: the store in state_dir */
 	struct workers *workers;	/* net/worker.h */
+	struct listener *listener;	/* net/listener.h */
 	struct loop **loops;
 	unsigned nloops;
+	atomic_bool lease_busy;		/* a lease_tick() is being worked on */
+	atomic_uint exports_gen;	/* moves when exports are read again: what was concluded from them is void */
+	uint8_t owner_id[16];		/* server_owner and server_scope (RFC 8881 2.10.4, 2.10.5): the same for a state_dir for ever */
 	uint64_t boot;			/* differs at every start: ns of the real-time clock */
 	uint8_t write_verifier[8];	/* of WRITE and COMMIT: changes with every start */
 };

@@ -49,6 +49,7 @@ struct rpc_call {
 	struct rpc_rec *rec;		/* ARGS points into it; borrowed */
 	uint8_t *args;
 	uint32_t args_len;
+	uint32_t record_len;		/* of the whole record, header included */
 };
 
 /* ---- records that go out ---- */

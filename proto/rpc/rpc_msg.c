@@ -86,6 +86,7 @@ rpc_msg_call(uint8_t *data, uint32_t len, struct rpc_call *call, enum rpc_status
 	*status = call_auth(&x, &call->cred);
 	call->args = ax_pos(&x);
 	call->args_len = ax_left(&x);
+	call->record_len = len;
 	return 0;
 }
 

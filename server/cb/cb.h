@@ -9,6 +9,7 @@
 
 #include "proto/x/nfs4.h"
 
+struct cb_queue;
 struct client;
 struct mds;
 struct session;
@@ -46,5 +47,14 @@ extern void (*cb_path_up)(struct mds *mds, struct client *client);
 
 /* session.c, conn.c: bindings changed, or the session goes: queued callbacks move to another or fail. */
 void cb_session_changed(struct mds *mds, struct session *session);
+/* The same for a session that is being destroyed: what is to be done is left to a loop.  state_lock held. */
+void cb_session_dead(struct mds *mds, struct session *session);
+
+/* Once a second: callbacks that waited too long, and those to be tried again.  No lock held. */
+void cb_tick(struct mds *mds, uint64_t now_ms);
+
+/* session.c: a session's queue. */
+struct cb_queue *cb_queue_new(void);
+void cb_queue_free(struct cb_queue *queue);
 
 #endif

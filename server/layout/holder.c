@@ -450,7 +450,8 @@ holder_client_gone(struct holder *holder, struct client *client, enum layout_gon
 	 * DESTROY_CLIENTID is the client's own word that it is done.  A new instance's is, too, but the old one's key may still be
 	 * registered at the target and its commands be on their way.
 	 */
-	bool drop = why == LAYOUT_GONE_DESTROYED || (why == LAYOUT_GONE_REPLACED && !holder->plug->fence_replaced);
+	bool drop = why == LAYOUT_GONE_DESTROYED || why == LAYOUT_GONE_STOPPING ||
+	    (why == LAYOUT_GONE_REPLACED && !holder->plug->fence_replaced);
 
 	if (holder->fence == FENCE_NONE) {
 		holder_name(holder, client);

@@ -53,7 +53,9 @@ void layout_closed_locked(struct mds *mds, struct inode *inode, struct client *c
  * The client goes: lease over (EXPIRED), or it has come back as a new instance, or DESTROY_CLIENTID.  Layouts it held are fenced first if it may still write
  * (lease over), and its blocks stay out of use until that is confirmed (RFC 8154 2.4.10).  state_lock held; the work itself is done by the fencers.
  */
-enum layout_gone { LAYOUT_GONE_EXPIRED, LAYOUT_GONE_REPLACED, LAYOUT_GONE_DESTROYED };
+enum layout_gone { LAYOUT_GONE_EXPIRED, LAYOUT_GONE_REPLACED, LAYOUT_GONE_DESTROYED,
+	LAYOUT_GONE_STOPPING,	/* the server ends: forget without fencing; keys stay recorded, so that the next life cuts their holders off */
+};
 void layout_client_gone_locked(struct mds *mds, struct client *client, enum layout_gone why);
 
 /*

@@ -11,6 +11,8 @@ struct mds;
  * configuration error (exit 78).
  */
 int server_start(const char *conf_file, struct mds **mds, uint16_t *port, char **error);
+/* -t: only read and check the configuration and the exports file.  As server_start(). */
+int server_check(const char *conf_file, char **error);
 /* SIGHUP: read exports again.  On an error the old ones stay, and it is logged. */
 void server_reload(struct mds *mds);
 void server_stop(struct mds *mds);

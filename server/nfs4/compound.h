@@ -35,9 +35,9 @@ struct compound {
 	struct mds *mds;
 	struct conn *conn;		/* net/conn.h; referenced */
 	struct rpc_rec *rec;		/* what args alias; referenced */
-	struct arena arena;		/* for arguments and results */
-	struct rpc_cred rpc_cred;	/* as the RPC claims */
 	uint32_t xid, minor, nops, index;	/* index of the operation being run */
+	uint32_t op;			/* its number */
+	uint32_t record_len;		/* bytes of the request with its RPC header (ca_maxrequestsize) */
 	XDR in, out;
 	struct rpc_out *reply;
 	bool on_loop;
@@ -55,16 +55,24 @@ struct compound {
 	struct slot *slot;
 	uint32_t max_reply;		/* bytes the reply may take on this channel (RFC 8881 2.10.6.4) */
 	bool cache_this;
+	bool uncached_retry;		/* a retry whose answer was not kept: the operation after SEQUENCE says so */
 
 	/* Current and saved filehandle and stateid (RFC 8881 16.2.3.1). */
 	struct inode *cur, *saved;	/* referenced; NULL: none */
 	const struct export_client *cur_opts, *saved_opts;	/* options of the export for this client; NULL for the pseudo root */
-	struct fs_cred cred;		/* of the caller, squashed for cur's export */
-	struct fs_cred saved_cred;
 	stateid4 cur_sid, saved_sid;
 	bool cur_sid_valid, saved_sid_valid;
 
+	uint32_t results;		/* encoded so far */
+	uint32_t results_pos;		/* where their count stands in OUT */
+
+	/* What stands from here is not cleared between uses. */
 	struct work work;
+	struct compound *next;		/* the pool's */
+	struct rpc_cred rpc_cred;	/* as the RPC claims */
+	struct fs_cred cred;		/* of the caller, squashed for cur's export; valid with cur */
+	struct fs_cred saved_cred;	/* and with saved */
+	struct arena arena;		/* for arguments and results */
 };
 
 /* ---- for handlers ---- */
@@ -139,6 +147,20 @@ op_fn op_test_stateid, op_free_stateid;
 op_fn op_layoutget, op_layoutcommit, op_layoutreturn;
 /* op_device.c */
 op_fn op_getdeviceinfo;
+
+/* ---- for op_sequence.c and the pool ---- */
+
+/* Not on the wire: the whole reply stands in c->reply (from the slot's cache). */
+#define OP_REPLAYED ((nfsstat4)0x7fff0003)
+
+/* Make sure that OUT has NEED more bytes, moving the reply if it must; false: beyond what any reply may take, or no memory. */
+bool compound_grow(struct compound *c, uint32_t need);
+
+/* From the pool, everything but the arena's block cleared; NULL without memory. */
+struct compound *compound_alloc(struct mds *mds);
+void compound_free(struct compound *c);
+/* Give back what is pooled (tests, server_stop). */
+void compound_pool_drain(void);
 
 /* ---- for net/ ---- */
 

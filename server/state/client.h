@@ -27,6 +27,7 @@ struct client {
 	uint8_t verifier[NFS4_VERIFIER_SIZE];	/* co_verifier */
 	struct rpc_cred principal;	/* who made it; flavor and uid count */
 	bool confirmed;
+	bool removed;			/* out of the tables */
 	bool reclaim_complete;		/* RECLAIM_COMPLETE (one_fs false) seen */
 	bool may_reclaim;		/* has a stable record from before the restart */
 	bool expired;			/* lease over: being taken down, no new state */
@@ -34,6 +35,8 @@ struct client {
 	uint32_t create_seqid;		/* CREATE_SESSION's own slot (18.36.4) */
 	nfsstat4 create_status;
 	CREATE_SESSION4resok create_res;
+	atomic_int nback;		/* connections that carry a backchannel of its sessions; written under state_lock */
+	unsigned nsessions;
 	uint64_t pr_key;		/* reservation key for SCSI layouts: never 0, new with every client record (RFC 8154 2.4.10.1) */
 	struct sockaddr_storage addr;	/* of the connection it came by, for logs and the fencing command */
 	atomic_uint_fast64_t renewed_ms;	/* mds_now_ms() of the last successful SEQUENCE; no lock */
@@ -43,8 +46,13 @@ struct client {
 	TAILQ_HEAD(, state_obj) states;	/* opens, locks, layouts (stateid.h) */
 	uint32_t nstates, nranges;	/* how many of them, and byte-range locks: for limits, stateid.c's */
 	struct owner *owners;		/* open and lock owners: uthash, owner.h */
+	TAILQ_ENTRY(client) of_unconfirmed;	/* oldest first */
 	UT_hash_handle hh_id, hh_owner;
 };
+
+/* Records that wait for their CREATE_SESSION; the oldest go first when there are more (floods of EXCHANGE_ID). */
+#define CLIENT_MAX_UNCONFIRMED 1024u
+#define CLIENT_MAX_CONFIRMED 16384u
 
 int clients_new(struct mds *mds);
 void clients_free(struct mds *mds);
@@ -63,13 +71,27 @@ bool client_has_state_locked(const struct client *client);
  * all other state released, sessions destroyed, the record removed.  For lease expiry, a new verifier and
  * DESTROY_CLIENTID.  state_lock held.
  */
-void client_destroy_locked(struct mds *mds, struct client *client);
+void client_destroy_locked(struct mds *mds, struct client *client);	/* its lease is over, or it was evicted */
+void client_replace_locked(struct mds *mds, struct client *client);	/* a new instance of it was confirmed */
+void client_remove_locked(struct mds *mds, struct client *client);	/* DESTROY_CLIENTID, or never confirmed */
+
+/* Records by co_ownerid: there may be one of each (RFC 8881 18.35.4, case 5). state_lock held. */
+struct client *client_find_owner_locked(struct mds *mds, const void *ownerid, uint32_t len, bool confirmed);
+/* A new, unconfirmed record.  NULL without memory. state_lock held. */
+struct client *client_new_locked(struct mds *mds, const client_owner4 *owner, const struct rpc_cred *principal,
+    const struct sockaddr_storage *addr);
+/* The first CREATE_SESSION succeeded.  The confirmed record of the same owner, if any, was replaced before. state_lock held. */
+void client_confirm_locked(struct mds *mds, struct client *client);
+/* Remove the stable record of a client that was taken down, unless it is back.  Blocks; no lock held. */
+void client_forget(struct mds *mds, const struct client *client);
+unsigned client_count_locked(const struct mds *mds);	/* confirmed ones */
 
 /* Call FN for each client. state_lock held. */
 void client_each_locked(struct mds *mds, void (*fn)(struct client *, void *), void *arg);
 
 /* Run by a timer on loop 0, about once a second: expire leases, end grace. */
 void lease_tick(struct mds *mds);
+void lease_expire(struct mds *mds, uint64_t now_ms);	/* the work of it, by a worker */
 
 /* ---- grace (RFC 8881 8.4.2) and the stable records (lmdb in state_dir) ---- */
 
@@ -82,6 +104,19 @@ nfsstat4 grace_check_reclaim_locked(struct mds *mds, struct client *client);
 /* Opens the store in state_dir; starts grace if records from before are found, and not at all otherwise. */
 int grace_start(struct mds *mds);
 void grace_stop(struct mds *mds);
+/* Has the grace period lasted long enough, or have all reclaimed?  Ends it then; may wait for the disk.  From lease_expire(). */
+void grace_tick(struct mds *mds, uint64_t now_ms);
+/* Is there a stable record of this owner from before the restart? state_lock held. */
+bool grace_has_record_locked(const struct mds *mds, const void *ownerid, uint32_t len);
+
+/* The store itself (stable.c): open, and what grace.c wants of it. */
+int stable_open(struct mds *mds, const char *dir);
+void stable_close(struct mds *mds);
+/* Begin a new life: what was recorded in the last one becomes "former" (or stays so, if the last one ended within its grace). */
+int stable_begin(struct mds *mds);
+int stable_former_each(struct mds *mds, void (*fn)(const void *ownerid, uint32_t len, void *arg), void *arg);
+/* Grace is over: forget the former life. */
+int stable_former_drop(struct mds *mds);
 
 /* Durable when they return (0 or -errno); called without state_lock, from workers. */
 int stable_client_add(struct mds *mds, const void *ownerid, uint32_t len);

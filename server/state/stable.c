@@ -1,0 +1,305 @@
+/*
+ * The stable store: an LMDB environment in state_dir.  Who has had state in this life and in the former one (grace.c), and SCSI
+ * keys handed out (layout/).  Every change is on disk when its function returns.
+ *
+ *   clients.0, clients.1   SHA-256 of co_ownerid -> co_ownerid; one is this life's, the other the former one's
+ *   keys                   device name, NUL, key -> nothing
+ *   meta                   "life": which of the two is this life's; "grace": the former one is still of use
+ */
+#include <errno.h>
+#include <lmdb.h>
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "include/cleanup.h"
+#include "server/mds.h"
+#include "server/state/client.h"
+
+#define MAP_SIZE (256u << 20)		/* address space; the file grows as needed */
+#define KEY_NAME_MAX 400u		/* device names; LMDB keys end at 511 */
+
+struct stable {
+	MDB_env *env;
+	MDB_dbi clients[2], keys, meta;
+	unsigned life;			/* index of this life's clients */
+};
+
+static void txn_abort_(MDB_txn **txn) { if (*txn) mdb_txn_abort(*txn); }
+#define TXN_SCOPE __attribute__((cleanup(txn_abort_)))
+
+/* LMDB's results: errno, or its own below 0. */
+static int
+stable_errno(int rc)
+{
+	if (rc == 0)
+		return 0;
+	if (rc == MDB_MAP_FULL)
+		return -ENOSPC;
+	return rc > 0 ? -rc : -EIO;
+}
+
+/* Commit and forget; durable unless the environment says otherwise, and ours does not. */
+static int
+txn_commit(MDB_txn **txn)
+{
+	int rc = mdb_txn_commit(*txn);
+	*txn = NULL;
+	return stable_errno(rc);
+}
+
+static int
+stable_open_tables(struct stable *st)
+{
+	TXN_SCOPE MDB_txn *txn = NULL;
+	int rc = mdb_txn_begin(st->env, NULL, 0, &txn);
+	if (!rc)
+		rc = mdb_dbi_open(txn, "clients.0", MDB_CREATE, &st->clients[0]);
+	if (!rc)
+		rc = mdb_dbi_open(txn, "clients.1", MDB_CREATE, &st->clients[1]);
+	if (!rc)
+		rc = mdb_dbi_open(txn, "keys", MDB_CREATE, &st->keys);
+	if (!rc)
+		rc = mdb_dbi_open(txn, "meta", MDB_CREATE, &st->meta);
+	return rc ? stable_errno(rc) : txn_commit(&txn);
+}
+
+int
+stable_open(struct mds *mds, const char *dir)
+{
+	char path[4096];
+	if ((size_t)snprintf(path, sizeof path, "%s/state.mdb", dir) >= sizeof path)
+		return -ENAMETOOLONG;
+	struct stable *st = calloc(1, sizeof *st);
+	if (!st)
+		return -ENOMEM;
+	mds->stable = st;
+	int rc = mdb_env_create(&st->env);
+	if (!rc)
+		rc = mdb_env_set_maxdbs(st->env, 4);
+	if (!rc)
+		rc = mdb_env_set_mapsize(st->env, MAP_SIZE);
+	if (!rc)
+		rc = mdb_env_open(st->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD, 0600);
+	int err = rc ? stable_errno(rc) : stable_open_tables(st);
+	if (err)
+		stable_close(mds);
+	return err;
+}
+
+void
+stable_close(struct mds *mds)
+{
+	struct stable *st = mds->stable;
+	if (!st)
+		return;
+	if (st->env)
+		mdb_env_close(st->env);
+	free(st);
+	mds->stable = NULL;
+}
+
+static unsigned
+meta_get(MDB_txn *txn, MDB_dbi meta, const char *name)
+{
+	MDB_val key = { strlen(name), (void *)(uintptr_t)name }, val;
+	if (mdb_get(txn, meta, &key, &val) != 0 || val.mv_size != 1)
+		return 0;
+	return *(const uint8_t *)val.mv_data;
+}
+
+static int
+meta_put(MDB_txn *txn, MDB_dbi meta, const char *name, uint8_t v)
+{
+	MDB_val key = { strlen(name), (void *)(uintptr_t)name }, val = { 1, &v };
+	return mdb_put(txn, meta, &key, &val, 0);
+}
+
+int
+stable_begin(struct mds *mds)
+{
+	struct stable *st = mds->stable;
+	TXN_SCOPE MDB_txn *txn = NULL;
+	int rc = mdb_txn_begin(st->env, NULL, 0, &txn);
+	if (rc)
+		return stable_errno(rc);
+	unsigned life = meta_get(txn, st->meta, "life") & 1;
+	/*
+	 * A life that ended within its grace has given nobody anything new: its own records are void, and those of the
+	 * life before it still stand (RFC 8881 8.4.2.1).
+	 */
+	if (!meta_get(txn, st->meta, "grace"))
+		life ^= 1;
+	rc = mdb_drop(txn, st->clients[life], 0);
+	if (!rc)
+		rc = meta_put(txn, st->meta, "life", (uint8_t)life);
+	if (!rc)
+		rc = meta_put(txn, st->meta, "grace", 1);
+	if (rc)
+		return stable_errno(rc);
+	MDB_stat stat;
+	rc = mdb_stat(txn, st->clients[life ^ 1], &stat);
+	if (!rc && stat.ms_entries == 0)
+		rc = meta_put(txn, st->meta, "grace", 0);
+	if (rc)
+		return stable_errno(rc);
+	st->life = life;
+	return txn_commit(&txn);
+}
+
+int
+stable_former_each(struct mds *mds, void (*fn)(const void *ownerid, uint32_t len, void *arg), void *arg)
+{
+	struct stable *st = mds->stable;
+	TXN_SCOPE MDB_txn *txn = NULL;
+	MDB_cursor *cursor;
+	MDB_val key, val;
+	int rc = mdb_txn_begin(st->env, NULL, MDB_RDONLY, &txn);
+	if (!rc)
+		rc = mdb_cursor_open(txn, st->clients[st->life ^ 1], &cursor);
+	if (rc)
+		return stable_errno(rc);
+	while ((rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT)) == 0)
+		fn(val.mv_data, (uint32_t)val.mv_size, arg);
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND ? 0 : stable_errno(rc);
+}
+
+int
+stable_former_drop(struct mds *mds)
+{
+	struct stable *st = mds->stable;
+	TXN_SCOPE MDB_txn *txn = NULL;
+	int rc = mdb_txn_begin(st->env, NULL, 0, &txn);
+	if (!rc)
+		rc = mdb_drop(txn, st->clients[st->life ^ 1], 0);
+	if (!rc)
+		rc = meta_put(txn, st->meta, "grace", 0);
+	return rc ? stable_errno(rc) : txn_commit(&txn);
+}
+
+/* co_ownerid may be longer than a key of LMDB. */
+static void
+client_key(const void *ownerid, uint32_t len, uint8_t digest[SHA256_DIGEST_SIZE])
+{
+	struct sha256_ctx ctx;
+	sha256_init(&ctx);
+	sha256_update(&ctx, len, ownerid);
+	sha256_digest(&ctx, SHA256_DIGEST_SIZE, digest);
+}
+
+/* Add (VALUE) or remove (NULL) one record. */
+static int
+stable_change(struct stable *st, MDB_dbi table, MDB_val *key, MDB_val *value)
+{
+	TXN_SCOPE MDB_txn *txn = NULL;
+	int rc = mdb_txn_begin(st->env, NULL, 0, &txn);
+	if (!rc)
+		rc = value ? mdb_put(txn, table, key, value, 0) : mdb_del(txn, table, key, NULL);
+	if (rc == MDB_NOTFOUND)
+		return 0;
+	return rc ? stable_errno(rc) : txn_commit(&txn);
+}
+
+int
+stable_client_add(struct mds *mds, const void *ownerid, uint32_t len)
+{
+	uint8_t digest[SHA256_DIGEST_SIZE];
+	client_key(ownerid, len, digest);
+	MDB_val key = { sizeof digest, digest }, val = { len, (void *)(uintptr_t)ownerid };
+	return stable_change(mds->stable, mds->stable->clients[mds->stable->life], &key, &val);
+}
+
+int
+stable_client_remove(struct mds *mds, const void *ownerid, uint32_t len)
+{
+	uint8_t digest[SHA256_DIGEST_SIZE];
+	client_key(ownerid, len, digest);
+	MDB_val key = { sizeof digest, digest };
+	return stable_change(mds->stable, mds->stable->clients[mds->stable->life], &key, NULL);
+}
+
+/* ---- SCSI keys ---- */
+
+/* NAME, NUL, key big-endian; the length, or 0 if the name is too long. */
+static size_t
+scsi_key(uint8_t *buf, const char *device, uint64_t key)
+{
+	size_t len = strlen(device);
+	if (len > KEY_NAME_MAX)
+		return 0;
+	memcpy(buf, device, len + 1);
+	for (unsigned i = 0; i < 8; i++)
+		buf[len + 1 + i] = (uint8_t)(key >> (56 - 8 * i));
+	return len + 9;
+}
+
+static int
+scsi_key_change(struct mds *mds, const char *device, uint64_t scsi, bool add)
+{
+	uint8_t buf[KEY_NAME_MAX + 9];
+	size_t len = scsi_key(buf, device, scsi);
+	MDB_val key = { len, buf }, val = { 0, buf };
+	if (len == 0)
+		return -ENAMETOOLONG;
+	return stable_change(mds->stable, mds->stable->keys, &key, add ? &val : NULL);
+}
+
+int
+stable_key_add(struct mds *mds, const char *device, uint64_t key)
+{
+	return scsi_key_change(mds, device, key, true);
+}
+
+int
+stable_key_remove(struct mds *mds, const char *device, uint64_t key)
+{
+	return scsi_key_change(mds, device, key, false);
+}
+
+int
+stable_key_each(struct mds *mds, const char *device, void (*fn)(uint64_t key, void *arg), void *arg)
+{
+	struct stable *st = mds->stable;
+	uint8_t buf[KEY_NAME_MAX + 9];
+	size_t len = scsi_key(buf, device, 0);
+	TXN_SCOPE MDB_txn *txn = NULL;
+	MDB_cursor *cursor;
+	MDB_val key = { len, buf }, val;
+	if (len == 0)
+		return -ENAMETOOLONG;
+	int rc = mdb_txn_begin(st->env, NULL, MDB_RDONLY, &txn);
+	if (!rc)
+		rc = mdb_cursor_open(txn, st->keys, &cursor);
+	if (rc)
+		return stable_errno(rc);
+	/* FN may change the store: it runs on a copy. */
+	uint64_t *keys = NULL;
+	size_t n = 0, cap = 0;
+	rc = mdb_cursor_get(cursor, &key, &val, MDB_SET_RANGE);
+	while (rc == 0 && key.mv_size == len && memcmp(key.mv_data, buf, len - 8) == 0) {
+		if (n == cap) {
+			cap = cap ? 2 * cap : 64;
+			uint64_t *bigger = reallocarray(keys, cap, sizeof *keys);
+			if (!bigger) {
+				rc = ENOMEM;
+				break;
+			}
+			keys = bigger;
+		}
+		const uint8_t *p = (const uint8_t *)key.mv_data + len - 8;
+		keys[n] = 0;
+		for (unsigned i = 0; i < 8; i++)
+			keys[n] = keys[n] << 8 | p[i];
+		n++;
+		rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT);
+	}
+	mdb_cursor_close(cursor);
+	mdb_txn_abort(txn);
+	txn = NULL;
+	for (size_t i = 0; i < n; i++)
+		fn(keys[i], arg);
+	free(keys);
+	return rc == 0 || rc == MDB_NOTFOUND ? 0 : stable_errno(rc);
+}
