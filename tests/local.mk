@@ -35,3 +35,23 @@ tests_unit_server_state_test_open_SOURCES = tests/unit/server/state/test_open.c 
 tests_unit_server_state_test_open_LDADD = $(STATE_LDADD)
 tests_unit_server_state_test_stateid_SOURCES = tests/unit/server/state/test_stateid.c $(STATE_FAKE)
 tests_unit_server_state_test_stateid_LDADD = $(STATE_LDADD)
+# Programs that scripts in tests/integ run.
+integ_programs = \
+	tests/integ/check_export \
+	tests/integ/check_pr
+INTEG_LDADD = libserver.la $(LDADD) $(ISCSI_LIBS) $(NETTLE_LIBS)
+tests_integ_check_export_LDADD = $(INTEG_LDADD)
+tests_integ_check_pr_LDADD = $(INTEG_LDADD)
+noinst_PROGRAMS += $(integ_programs)
+EXTRA_DIST += \
+	tests/integ/fakes.h \
+	tests/integ/integ.h \
+	tests/integ/lib.sh \
+	tests/integ/test_export.sh \
+	tests/integ/test_pr_iscsi.sh
+# The load generator and the floor that scripts/bench measures with.
+noinst_PROGRAMS += tests/bench/echod tests/bench/mdsload
+tests_bench_echod_SOURCES = tests/bench/echod.c
+tests_bench_echod_LDADD =
+tests_bench_mdsload_SOURCES = tests/bench/mdsload.c tests/bench/session.c tests/bench/session.h
+tests_bench_mdsload_LDADD = libproto.la $(TIRPC_LIBS)

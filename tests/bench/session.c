@@ -1,0 +1,200 @@
+/* See session.h. */
+#include "tests/bench/session.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/nfs4/status.h"
+
+/* Record mark, call header with AUTH_SYS of 20 bytes and an AUTH_NONE verifier: what begin() writes. */
+#define HEADER 64u
+
+void
+session_die(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	fputs("mdsload: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	exit(1);
+}
+
+/* Record mark and call header; the COMPOUND follows. */
+static uint32_t
+begin(struct session *s)
+{
+	XDR x;
+	ax_init(&x, s->call, sizeof s->call, XDR_ENCODE, NULL);
+	uint32_t words[] = { 0, ++s->xid, 0, 2, NFS4_PROGRAM, NFS_V4, NFSPROC4_COMPOUND,
+		1, 20, 0, 0, 0, 0, 0,		/* AUTH_SYS: stamp, no machine name, uid, gid, no groups */
+		0, 0 };
+	for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+		ax_put_u32(&x, words[i]);
+	compound_call_begin(&s->out, ax_pos(&x), CALL_MAX - ax_used(&x), "", 1);
+	return ax_used(&x);
+}
+
+uint32_t
+session_end(struct session *s)
+{
+	uint32_t body = compound_call_end(&s->out);
+	if (!body)
+		session_die("a call is too long");
+	uint32_t len = HEADER + body;
+	uint32_t mark = htobe32(0x80000000u | (len - 4));
+	memcpy(s->call, &mark, 4);
+	return len;
+}
+
+static void
+read_all(struct session *s, uint8_t *buf, size_t len)
+{
+	for (size_t at = 0; at < len;) {
+		ssize_t n = recv(s->fd, buf + at, len - at, 0);
+		if (n <= 0)
+			session_die("the server closed the connection");
+		at += (size_t)n;
+	}
+}
+
+static void
+exchange(struct session *s)
+{
+	uint32_t len = session_end(s), mark;
+	if (send(s->fd, s->call, len, MSG_NOSIGNAL) != (ssize_t)len)
+		session_die("send");
+	read_all(s, (uint8_t *)&mark, 4);
+	mark = be32toh(mark) & 0x7fffffff;
+	if (mark < 24 || mark > sizeof s->reply)
+		session_die("a reply of %u bytes", mark);
+	read_all(s, s->reply, mark);
+	arena_reset(&s->arena);
+	if (compound_results_begin(&s->in, s->reply + 24, mark - 24, &s->arena))
+		session_die("malformed reply");
+}
+
+void
+session_result(struct session *s, uint32_t op, nfs_resop4 *res)
+{
+	memset(res, 0, sizeof *res);
+	int err = compound_res_get(&s->in, op, res);
+	nfsstat4 status = *(nfsstat4 *)&res->nfs_resop4_u;
+	if (err || status != NFS4_OK)
+		session_die("%s: %s (compound: %s)", nfs4_op_name(op), err ? strerror(-err) : nfs4_status_name(status),
+		    nfs4_status_name(s->in.status));
+}
+
+uint32_t
+session_begin(struct session *s, uint32_t slot, uint32_t seqid)
+{
+	uint32_t at = begin(s) + 16;	/* empty tag, minor version, count, operation number */
+	SEQUENCE4args seq = { .sa_sequenceid = seqid, .sa_slotid = slot, .sa_highest_slotid = slot };
+	memcpy(seq.sa_sessionid, s->id, sizeof seq.sa_sessionid);
+	compound_call_op(&s->out, OP_SEQUENCE, &seq);
+	return at;
+}
+
+void
+session_call(struct session *s)
+{
+	nfs_resop4 res;
+	exchange(s);
+	session_result(s, OP_SEQUENCE, &res);
+}
+
+static void
+make_client(struct session *s)
+{
+	nfs_resop4 res;
+	char owner[64];
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	int n = snprintf(owner, sizeof owner, "mdsload %d %p %ld", getpid(), (void *)s, ts.tv_nsec);
+	EXCHANGE_ID4args eid = { .eia_clientowner.co_ownerid = { (u_int)n, owner },
+		.eia_flags = EXCHGID4_FLAG_USE_PNFS_MDS };
+	begin(s);
+	compound_call_op(&s->out, OP_EXCHANGE_ID, &eid);
+	exchange(s);
+	session_result(s, OP_EXCHANGE_ID, &res);
+	s->clientid = res.nfs_resop4_u.opexchange_id.EXCHANGE_ID4res_u.eir_resok4.eir_clientid;
+	s->seqid = res.nfs_resop4_u.opexchange_id.EXCHANGE_ID4res_u.eir_resok4.eir_sequenceid;
+}
+
+void
+session_open(struct session *s, uint16_t port, unsigned slots)
+{
+	nfs_resop4 res;
+	int one = 1;
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	memset(s, 0, sizeof *s);
+	arena_init(&s->arena, 0);
+	s->fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(s->fd, (struct sockaddr *)&sin, sizeof sin))
+		session_die("cannot connect to port %u", port);
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	make_client(s);
+	callback_sec_parms4 sec = { .cb_secflavor = AUTH_NONE };
+	CREATE_SESSION4args cs = { .csa_clientid = s->clientid, .csa_sequence = s->seqid, .csa_cb_program = 0x40000000,
+		.csa_flags = CREATE_SESSION4_FLAG_CONN_BACK_CHAN,
+		.csa_fore_chan_attrs = { 0, 1 << 16, REPLY_MAX - 64, 4096, 8, slots, { 0, NULL } },
+		.csa_back_chan_attrs = { 0, 4096, 4096, 4096, 2, 1, { 0, NULL } },
+		.csa_sec_parms = { 1, &sec } };
+	begin(s);
+	compound_call_op(&s->out, OP_CREATE_SESSION, &cs);
+	exchange(s);
+	session_result(s, OP_CREATE_SESSION, &res);
+	CREATE_SESSION4resok *ok = &res.nfs_resop4_u.opcreate_session.CREATE_SESSION4res_u.csr_resok4;
+	memcpy(s->id, ok->csr_sessionid, sizeof s->id);
+	if (ok->csr_fore_chan_attrs.ca_maxrequests < slots)
+		session_die("the server gives %u slots", ok->csr_fore_chan_attrs.ca_maxrequests);
+	s->seqid = 0;
+	RECLAIM_COMPLETE4args rc = { 0 };
+	session_begin(s, 0, ++s->seqid);
+	compound_call_op(&s->out, OP_RECLAIM_COMPLETE, &rc);
+	session_call(s);
+	session_result(s, OP_RECLAIM_COMPLETE, &res);
+}
+
+void
+session_close(struct session *s)
+{
+	close(s->fd);
+	arena_destroy(&s->arena);
+}
+
+nfs_fh4
+session_lookup(struct session *s, const char *path, char handle[NFS4_FHSIZE])
+{
+	nfs_resop4 res;
+	unsigned n = 0;
+	session_begin(s, 0, ++s->seqid);
+	compound_call_op(&s->out, OP_PUTROOTFH, NULL);
+	while (*path) {
+		size_t len = strcspn(path, "/");
+		if (len) {
+			LOOKUP4args lookup = { { (u_int)len, (char *)(uintptr_t)path } };
+			compound_call_op(&s->out, OP_LOOKUP, &lookup);
+			n++;
+		}
+		path += len + (path[len] == '/');
+	}
+	compound_call_op(&s->out, OP_GETFH, NULL);
+	session_call(s);
+	session_result(s, OP_PUTROOTFH, &res);
+	while (n--)
+		session_result(s, OP_LOOKUP, &res);
+	session_result(s, OP_GETFH, &res);
+	nfs_fh4 *fh = &res.nfs_resop4_u.opgetfh.GETFH4res_u.resok4.object;
+	memcpy(handle, fh->nfs_fh4_val, fh->nfs_fh4_len);
+	return (nfs_fh4){ fh->nfs_fh4_len, handle };
+}
