@@ -46,7 +46,8 @@ arena_destroy(struct arena *arena)
 void *
 arena_alloc_slow(struct arena *arena, size_t size)
 {
-	size_t need = (size + 15) & ~(size_t)15;
+	/* An empty array is something too: an arena without a block yet has no address to give for it. */
+	size_t need = size ? (size + 15) & ~(size_t)15 : 16;
 	if (need < size || need > arena->limit - arena->used)
 		return NULL;
 	if (need > (size_t)(arena->end - arena->cur)) {

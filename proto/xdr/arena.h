@@ -32,12 +32,12 @@ void arena_destroy(struct arena *arena);
 
 void *arena_alloc_slow(struct arena *arena, size_t size);
 
-/* SIZE bytes, 16-byte aligned, not initialised; NULL past the limit or without memory. */
+/* SIZE bytes, 16-byte aligned, not initialised; NULL past the limit or without memory (and only then: SIZE may be 0). */
 static inline void *
 arena_alloc(struct arena *arena, size_t size)
 {
 	size_t need = (size + 15) & ~(size_t)15;
-	if (need >= size && need <= (size_t)(arena->end - arena->cur) &&
+	if (size && need >= size && need <= (size_t)(arena->end - arena->cur) &&
 	    need <= arena->limit - arena->used) {
 		void *p = arena->cur;
 		arena->cur += need;
