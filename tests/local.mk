@@ -12,6 +12,12 @@ unit_tests = \
 	tests/unit/client/test_ioplan \
 	tests/unit/client/test_topology \
 	tests/unit/proto/rpc/test_peer \
+	tests/unit/server/nfs4/test_attr \
+	tests/unit/server/nfs4/test_name \
+	tests/unit/server/nfs4/test_op_attr \
+	tests/unit/server/nfs4/test_op_dir \
+	tests/unit/server/nfs4/test_op_io \
+	tests/unit/server/nfs4/test_op_readdir \
 	tests/unit/server/state/test_lock \
 	tests/unit/server/state/test_open \
 	tests/unit/server/state/test_stateid
@@ -55,3 +61,19 @@ tests_bench_echod_SOURCES = tests/bench/echod.c
 tests_bench_echod_LDADD =
 tests_bench_mdsload_SOURCES = tests/bench/mdsload.c tests/bench/session.c tests/bench/session.h
 tests_bench_mdsload_LDADD = libproto.la $(TIRPC_LIBS)
+
+
+# Handlers of operations, over a file system of paper: the fakes stand before libserver's own.
+NFS4_FAKE = tests/unit/server/nfs4/fake.c tests/unit/server/nfs4/fake.h
+NFS4_LDADD = libserver.la $(LDADD)
+tests_unit_server_nfs4_test_attr_SOURCES = tests/unit/server/nfs4/test_attr.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_attr_SOURCES = tests/unit/server/nfs4/test_op_attr.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_dir_SOURCES = tests/unit/server/nfs4/test_op_dir.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_io_SOURCES = tests/unit/server/nfs4/test_op_io.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_readdir_SOURCES = tests/unit/server/nfs4/test_op_readdir.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_attr_LDADD = $(NFS4_LDADD)
+tests_unit_server_nfs4_test_name_LDADD = $(NFS4_LDADD)
+tests_unit_server_nfs4_test_op_attr_LDADD = $(NFS4_LDADD)
+tests_unit_server_nfs4_test_op_dir_LDADD = $(NFS4_LDADD)
+tests_unit_server_nfs4_test_op_io_LDADD = $(NFS4_LDADD)
+tests_unit_server_nfs4_test_op_readdir_LDADD = $(NFS4_LDADD)

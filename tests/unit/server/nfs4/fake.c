@@ -1,0 +1,540 @@
+/* See fake.h. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/nfs4/attrs.h"
+#include "server/conf/exports.h"
+#include "server/export/export.h"
+#include "server/state/client.h"
+#include "server/state/open.h"
+#include "server/state/stateid.h"
+#include "tests/unit/server/nfs4/fake.h"
+
+struct fake *fake;
+struct export fake_export;
+static struct export_line line;
+static struct export_client rw_client = { .rw = true };
+
+static struct fake_node *
+node_of(const struct inode *inode)
+{
+	return (struct fake_node *)(uintptr_t)inode;	/* the first member */
+}
+
+struct fake_node *
+fake_add(struct fake_node *parent, const char *name, mode_t mode)
+{
+	ck_assert_uint_lt(fake->nnodes, FAKE_NODES);
+	struct fake_node *n = &fake->node[fake->nnodes];
+	n->parent = parent;
+	snprintf(n->name, sizeof n->name, "%s", name);
+	n->inode.export = &fake_export;
+	n->inode.type = mode & S_IFMT;
+	n->inode.ino = 1000 + fake->nnodes;
+	n->inode.handle_len = 4;
+	memcpy(n->inode.handle, &fake->nnodes, 4);
+	pthread_rwlock_init(&n->inode.io_lock, NULL);
+	struct statx *stx = &n->st.stx;
+	stx->stx_mask = STATX_BASIC_STATS | STATX_BTIME;
+	stx->stx_mode = mode;
+	stx->stx_uid = stx->stx_gid = 1000;
+	stx->stx_ino = n->inode.ino;
+	stx->stx_nlink = 1;
+	n->st.change = 7000 + fake->nnodes;
+	fake->nnodes++;
+	return n;
+}
+
+struct fake_node *
+fake_file(struct fake_node *parent, const char *name, const char *data)
+{
+	struct fake_node *n = fake_add(parent, name, S_IFREG | 0644);
+	n->data = strdup(data);
+	n->st.stx.stx_size = strlen(data);
+	return n;
+}
+
+void
+fake_setup(void)
+{
+	fake = calloc(1, sizeof *fake);
+	fake_export = (struct export){ .id = 77, .line = &line, .layout_type = LAYOUT4_BLOCK_VOLUME, .block_size = 4096 };
+	fake->visible = true;
+	fake->by_open = true;
+	fake->room = FAKE_REPLY - 64;
+	fake->mds.conf.lease = 90;
+	memcpy(fake->mds.write_verifier, "verifier", 8);
+	pthread_mutex_init(&fake->mds.state_lock, NULL);
+	struct compound *c = &fake->c;
+	c->mds = &fake->mds;
+	c->conn = &fake->conn;
+	c->minor = 2;
+	c->nops = 1;
+	c->cred = (struct fs_cred){ .uid = 1000, .gid = 1000 };
+	arena_init(&c->arena, 0);
+	ax_init(&c->out, fake->reply, sizeof fake->reply, XDR_ENCODE, &c->arena);
+	fake_cd(fake_add(NULL, "", S_IFDIR | 0755));
+}
+
+void
+fake_teardown(void)
+{
+	for (unsigned i = 0; i < fake->nnodes; i++) {
+		ck_assert(fake_unlocked(&fake->node[i].inode));
+		free(fake->node[i].data);
+	}
+	arena_destroy(&fake->c.arena);
+	free(fake);
+}
+
+void
+fake_cd(struct fake_node *node)
+{
+	if (fake->c.cur)
+		inode_put(fake->c.cur);
+	fake->c.cur = inode_get(&node->inode);
+	fake->c.cur_opts = node->inode.export ? &rw_client : NULL;
+}
+
+void
+fake_save(struct fake_node *node)
+{
+	fake->c.saved = inode_get(&node->inode);
+	fake->c.saved_opts = &rw_client;
+}
+
+bool
+fake_unlocked(struct inode *inode)
+{
+	if (pthread_rwlock_trywrlock(&inode->io_lock) != 0)
+		return false;
+	pthread_rwlock_unlock(&inode->io_lock);
+	return true;
+}
+
+component4
+fake_name(const char *s)
+{
+	return (component4){ .utf8string_len = strlen(s), .utf8string_val = (char *)(uintptr_t)s };
+}
+
+fattr4
+fake_fattr(const struct nfs_attrs *a)
+{
+	fattr4 f;
+	ck_assert(attrs_to_fattr4(&f, a, &fake->c.arena));
+	return f;
+}
+
+/* ---- fs/ ---- */
+
+struct inode *
+inode_get(struct inode *inode)
+{
+	node_of(inode)->refs++;
+	return inode;
+}
+
+void
+inode_put(struct inode *inode)
+{
+	ck_assert_uint_gt(node_of(inode)->refs, 0);
+	node_of(inode)->refs--;
+}
+
+static struct fake_node *
+child(struct inode *dir, const char *name, unsigned len)
+{
+	for (unsigned i = 0; i < fake->nnodes; i++) {
+		struct fake_node *n = &fake->node[i];
+		if (!n->removed && n->parent == node_of(dir) && strlen(n->name) == len && memcmp(n->name, name, len) == 0)
+			return n;
+	}
+	return NULL;
+}
+
+int
+fs_lookup(struct inode *dir, const char *name, unsigned len, struct inode **inode)
+{
+	struct fake_node *n = child(dir, name, len);
+	fake->lookups++;
+	if (!n || n->err)
+		return n ? n->err : -ENOENT;
+	*inode = inode_get(&n->inode);
+	return 0;
+}
+
+int
+fs_lookup_nowait(struct inode *dir, const char *name, unsigned len, struct inode **inode)
+{
+	return fake->contended ? -EAGAIN : fs_lookup(dir, name, len, inode);
+}
+
+int
+fs_lookupp(struct inode *dir, struct inode **inode)
+{
+	if (!node_of(dir)->parent)
+		return -ENOENT;
+	*inode = inode_get(&node_of(dir)->parent->inode);
+	return 0;
+}
+
+int
+fs_root(struct fs *fs, struct inode **inode)
+{
+	(void)fs;
+	*inode = inode_get(&fake->node[0].inode);
+	return 0;
+}
+
+int
+fs_inode(struct fs *fs, const void *handle, unsigned len, struct inode **inode)
+{
+	uint32_t i;
+	(void)fs;
+	if (len != 4)
+		return -EBADMSG;
+	memcpy(&i, handle, 4);
+	if (i >= fake->nnodes)
+		return -ESTALE;
+	*inode = inode_get(&fake->node[i].inode);
+	return 0;
+}
+
+bool
+fs_inode_cached(struct fs *fs, const void *handle, unsigned len)
+{
+	(void)fs;
+	(void)handle;
+	(void)len;
+	return !fake->contended;
+}
+
+uint64_t
+fs_mounted_on(const struct inode *inode)
+{
+	return inode->ino == 1000 ? 5 : inode->ino;
+}
+
+int
+fs_getattr(struct inode *inode, struct fs_stat *st)
+{
+	*st = node_of(inode)->st;
+	return 0;
+}
+
+int
+fs_statfs(struct inode *inode, struct fs_space *space)
+{
+	(void)inode;
+	*space = (struct fs_space){ .total = 1000, .free = 900, .avail = 800, .files_total = 70, .files_free = 60, .files_avail = 50 };
+	return 0;
+}
+
+unsigned
+fs_access(const struct fs_stat *st, const struct fs_cred *cred, unsigned mask)
+{
+	mode_t m = st->stx.stx_mode;
+	unsigned bits = cred->uid == st->stx.stx_uid ? m >> 6 : cred->gid == st->stx.stx_gid ? m >> 3 : m;
+	return mask & bits & 7;
+}
+
+static void
+changed(struct inode *inode)
+{
+	fake->lock_held_at_change = !fake_unlocked(inode);
+}
+
+int
+fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_setattr *set, bool may_write)
+{
+	struct fake_node *n = node_of(inode);
+	(void)cred;
+	(void)may_write;
+	fake->setattrs++;
+	if (set->what & fake->setattr_fails_at)
+		return fake->setattr_err;
+	if (set->what & FS_SET_SIZE) {
+		changed(inode);
+		n->st.stx.stx_size = set->size;
+	}
+	if (set->what & FS_SET_MODE)
+		n->st.stx.stx_mode = (n->st.stx.stx_mode & S_IFMT) | set->mode;
+	if (set->what & FS_SET_UID)
+		n->st.stx.stx_uid = set->uid;
+	return 0;
+}
+
+static int
+add_child(struct inode *dir, const char *name, unsigned len, mode_t mode, struct inode **inode, struct fs_change *change)
+{
+	char buf[256] = { 0 };
+	if (child(dir, name, len))
+		return -EEXIST;
+	memcpy(buf, name, len);
+	*inode = inode_get(&fake_add(node_of(dir), buf, mode)->inode);
+	*change = (struct fs_change){ node_of(dir)->st.change, node_of(dir)->st.change + 1 };
+	node_of(dir)->st.change++;
+	return 0;
+}
+
+int
+fs_mkdir(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred, mode_t mode,
+    struct inode **inode, struct fs_change *change)
+{
+	(void)cred;
+	return add_child(dir, name, len, S_IFDIR | mode, inode, change);
+}
+
+int
+fs_mknod(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred, mode_t mode, dev_t dev,
+    struct inode **inode, struct fs_change *change)
+{
+	(void)cred;
+	int err = add_child(dir, name, len, mode, inode, change);
+	if (err == 0) {
+		node_of(*inode)->st.stx.stx_rdev_major = dev >> 8;
+		node_of(*inode)->st.stx.stx_rdev_minor = dev & 0xff;
+	}
+	return err;
+}
+
+int
+fs_symlink(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred, const char *target,
+    unsigned target_len, struct inode **inode, struct fs_change *change)
+{
+	(void)cred;
+	int err = add_child(dir, name, len, S_IFLNK | 0777, inode, change);
+	if (err == 0)
+		memcpy(node_of(*inode)->target, target, target_len);
+	return err;
+}
+
+int
+fs_readlink(struct inode *inode, char *buf, size_t size, size_t *len)
+{
+	*len = strlen(node_of(inode)->target);
+	ck_assert_uint_le(*len, size);
+	memcpy(buf, node_of(inode)->target, *len);
+	return 0;
+}
+
+int
+fs_remove(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred, struct fs_change *change)
+{
+	struct fake_node *n = child(dir, name, len);
+	(void)cred;
+	fake->removes++;
+	changed(&n->inode);
+	n->removed = true;
+	*change = (struct fs_change){ 1, 2 };
+	return 0;
+}
+
+int
+fs_rename(struct inode *from, const char *oldname, unsigned oldlen, struct inode *to, const char *newname,
+    unsigned newlen, const struct fs_cred *cred, struct fs_change *from_change, struct fs_change *to_change)
+{
+	struct fake_node *n = child(from, oldname, oldlen), *over = child(to, newname, newlen);
+	(void)cred;
+	fake->renames++;
+	if (over) {
+		changed(&over->inode);
+		over->removed = true;
+	}
+	n->parent = node_of(to);
+	memset(n->name, 0, sizeof n->name);
+	memcpy(n->name, newname, newlen);
+	*from_change = *to_change = (struct fs_change){ 1, 2 };
+	return 0;
+}
+
+int
+fs_link(struct inode *inode, struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred,
+    struct fs_change *change)
+{
+	(void)cred;
+	if (child(dir, name, len))
+		return -EEXIST;
+	node_of(inode)->st.stx.stx_nlink++;
+	*change = (struct fs_change){ 1, 2 };
+	return 0;
+}
+
+/* Cookies are 10, 20, 30... */
+int
+fs_readdir(struct inode *dir, uint64_t cookie, fs_emit_fn *emit, void *arg, bool *eof)
+{
+	*eof = false;
+	for (unsigned i = cookie / 10; i < fake->nnodes; i++) {
+		struct fake_node *n = &fake->node[i];
+		if (n->parent != node_of(dir) || n->removed)
+			continue;
+		struct fs_dirent ent = { .cookie = (i + 1) * 10, .name = n->name, .len = strlen(n->name), .ino = n->inode.ino,
+			.type = n->inode.type };
+		if (!emit(arg, &ent))
+			return 0;
+	}
+	*eof = true;
+	return 0;
+}
+
+ssize_t
+fs_read(struct inode *inode, void *buf, size_t len, uint64_t offset, bool nowait, bool coherent)
+{
+	struct fake_node *n = node_of(inode);
+	fake->read_nowait = nowait;
+	fake->read_coherent = coherent;
+	ck_assert(!fake_unlocked(inode));
+	if (fake->read_err)
+		return fake->read_err;
+	if (offset >= n->st.stx.stx_size)
+		return 0;
+	uint64_t left = n->st.stx.stx_size - offset;
+	size_t k = len < left ? len : left;
+	memcpy(buf, n->data + offset, k);
+	return k;
+}
+
+ssize_t
+fs_write(struct inode *inode, const void *buf, size_t len, uint64_t offset, bool sync, bool coherent)
+{
+	(void)buf;
+	(void)offset;
+	(void)coherent;
+	ck_assert(!fake_unlocked(inode));
+	fake->writes++;
+	fake->wrote_sync = sync;
+	return len;
+}
+
+int
+fs_commit(struct inode *inode, bool coherent)
+{
+	(void)coherent;
+	ck_assert(!fake_unlocked(inode));
+	fake->write_errors += fake->commit_err != 0;
+	return fake->commit_err;
+}
+
+uint64_t
+fs_write_errors(const struct fs *fs)
+{
+	(void)fs;
+	return fake->write_errors;
+}
+
+/* ---- layout/, state/, conf/ ---- */
+
+nfsstat4
+layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enum layout_need need, uint64_t offset,
+    uint64_t length)
+{
+	(void)mds;
+	(void)client;
+	ck_assert(fake_unlocked(inode));
+	fake->make_way++;
+	fake->need = need;
+	fake->need_offset = offset;
+	fake->need_length = length;
+	return fake->in_way ? NFS4ERR_DELAY : NFS4_OK;
+}
+
+bool
+layout_clear_locked(const struct inode *inode, const struct client *client, enum layout_need need, uint64_t offset,
+    uint64_t length)
+{
+	(void)client;
+	(void)need;
+	(void)offset;
+	(void)length;
+	ck_assert(!fake_unlocked((struct inode *)(uintptr_t)inode));
+	ck_assert_int_eq(pthread_mutex_trylock(&fake->mds.state_lock), EBUSY);
+	if (fake->clear_after) {
+		fake->clear_after--;
+		return false;
+	}
+	return true;
+}
+
+bool
+layout_any(const struct inode *inode)
+{
+	return atomic_load(&((struct inode *)(uintptr_t)inode)->layouts) != 0;
+}
+
+bool
+open_any_locked(const struct inode *inode)
+{
+	(void)inode;
+	return fake->open;
+}
+
+bool
+grace_active(const struct mds *mds)
+{
+	(void)mds;
+	return fake->grace;
+}
+
+nfsstat4
+state_check_io(struct compound *c, const stateid4 *sid, struct inode *inode, bool write, bool *by_open)
+{
+	(void)c;
+	(void)sid;
+	(void)inode;
+	(void)write;
+	*by_open = fake->by_open;
+	return fake->io_status;
+}
+
+const struct export_client *
+exports_match(const struct export_line *l, const struct sockaddr *addr)
+{
+	(void)l;
+	(void)addr;
+	return fake->visible ? &rw_client : NULL;
+}
+
+/* ---- compound_fh.c ---- */
+
+nfsstat4
+compound_set_fh(struct compound *c, struct inode *inode)
+{
+	if (c->cur)
+		inode_put(c->cur);
+	c->cur = inode;
+	c->cur_opts = inode->export ? &rw_client : NULL;
+	c->cur_sid_valid = false;
+	return NFS4_OK;
+}
+
+nfsstat4
+compound_resolve_stateid(struct compound *c, stateid4 *sid)
+{
+	(void)c;
+	(void)sid;
+	return NFS4_OK;
+}
+
+nfsstat4
+compound_check_rw(struct compound *c)
+{
+	return c->cur_opts && !fake->readonly ? NFS4_OK : NFS4ERR_ROFS;
+}
+
+uint32_t
+compound_room(struct compound *c)
+{
+	(void)c;
+	return fake->room;
+}
+
+uint8_t *
+compound_reply_data(struct compound *c, uint32_t header, uint32_t len)
+{
+	return header + len <= fake->room ? ax_pos(&c->out) + 8 + header : NULL;
+}

@@ -1,0 +1,75 @@
+/*
+ * What handlers stand on, made of paper: a tree of nodes in memory in place of fs/, layouts and
+ * stateids that say what the test wants.  Everything a fake was asked is counted.
+ */
+#ifndef PNFS_TESTS_NFS4_FAKE_H
+#define PNFS_TESTS_NFS4_FAKE_H
+
+#include "server/layout/layout.h"
+#include "server/mds.h"
+#include "server/net/conn.h"
+#include "server/nfs4/compound.h"
+
+struct export;
+
+#define FAKE_NODES 300
+#define FAKE_REPLY (256u << 10)
+
+struct fake_node {
+	struct inode inode;
+	struct fs_stat st;
+	char name[256];
+	struct fake_node *parent;
+	struct fake_node *mounted_on;	/* of the root of an export */
+	char *data;			/* of a file */
+	char target[64];		/* of a symbolic link */
+	int err;			/* fs_lookup() of it fails so */
+	unsigned refs;
+	bool removed;
+};
+
+struct fake {
+	struct mds mds;
+	struct conn conn;
+	struct compound c;
+	struct fake_node node[FAKE_NODES];
+	unsigned nnodes;
+	uint8_t reply[FAKE_REPLY];
+
+	/* what fakes answer */
+	bool readonly, grace, visible, by_open, open, in_way, contended;
+	unsigned clear_after;		/* layout_clear_locked() says no so many times */
+	nfsstat4 io_status;
+	int commit_err, setattr_err;
+	unsigned setattr_fails_at;	/* FS_SET_ bit whose step fails with setattr_err */
+	ssize_t read_err;
+	uint32_t room;
+
+	/* what they were asked */
+	unsigned lookups, make_way, renames, removes, setattrs, writes, write_errors;
+	enum layout_need need;
+	uint64_t need_offset, need_length;
+	bool lock_held_at_change;	/* io_lock was held for writing when the fake changed something */
+	bool wrote_sync, read_nowait, read_coherent;
+};
+
+extern struct fake *fake;
+extern struct export fake_export;
+
+/* A pseudo root with one export (node 0) below it, in a compound on a worker as uid 1000 with the export as current filehandle. */
+void fake_setup(void);
+void fake_teardown(void);
+/* MODE with type bits; owned by 1000:1000. */
+struct fake_node *fake_add(struct fake_node *parent, const char *name, mode_t mode);
+struct fake_node *fake_file(struct fake_node *parent, const char *name, const char *data);
+void fake_cd(struct fake_node *node);
+void fake_save(struct fake_node *node);
+/* Is INODE's io_lock free now? */
+bool fake_unlocked(struct inode *inode);
+
+component4 fake_name(const char *s);
+/* A fattr4 of A (mask included) in the compound's arena. */
+struct nfs_attrs;
+fattr4 fake_fattr(const struct nfs_attrs *a);
+
+#endif
