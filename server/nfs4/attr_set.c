@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "server/nfs4/attr.h"
-#include "server/nfs4/name.h"
+#include "server/nfs4/utf8.h"
 
 #define MODE_BITS 07777u
 
@@ -15,7 +15,7 @@ id_parse(const struct nfs_str *str, uint32_t *id)
 {
 	uint64_t n = 0;
 
-	if (!name_utf8(str->data, str->len))
+	if (!utf8_valid((const uint8_t *)str->data, str->len))
 		return NFS4ERR_INVAL;
 	if (str->len == 0 || str->len > 10)
 		return NFS4ERR_BADOWNER;

@@ -1,6 +1,5 @@
 /* Directories: see dir.h. */
 #include "proto/nfs4/status.h"
-#include "server/conf/exports.h"
 #include "server/export/export.h"
 #include "server/net/conn.h"
 #include "server/nfs4/dir.h"
@@ -34,5 +33,5 @@ dir_visible(const struct compound *c, const struct inode *inode)
 	/* Within the export of the directory it was found in, that has been decided. */
 	if (!inode->export || (c->cur && c->cur->export == inode->export))
 		return true;
-	return exports_match(inode->export->line, (const struct sockaddr *)&c->conn->addr) != NULL;
+	return conn_export_client(c->conn, inode->export->line, c->on_loop) != NULL;
 }

@@ -7,43 +7,7 @@
 
 #include "server/fs/fs.h"
 #include "server/nfs4/name.h"
-
-/* Bytes of the sequence at P (LEN > 0 bytes left); 0 if it is malformed (RFC 3629 section 4). */
-static unsigned
-utf8_sequence(const uint8_t *p, uint32_t len)
-{
-	if (p[0] < 0x80)
-		return 1;
-	unsigned n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || n > len)
-		return 0;
-	uint32_t code = p[0] & (0x7f >> n);
-	for (unsigned i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (p[i] & 0x3f);
-	}
-	if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) || code > 0x10ffff)
-		return 0;
-	if ((code >= 0xd800 && code <= 0xdfff) || (code & 0xfffe) == 0xfffe)
-		return 0;
-	return n;
-}
-
-bool
-name_utf8(const void *data, uint32_t len)
-{
-	const uint8_t *p = data;
-
-	while (len) {
-		unsigned n = utf8_sequence(p, len);
-		if (!n)
-			return false;
-		p += n;
-		len -= n;
-	}
-	return true;
-}
+#include "server/nfs4/utf8.h"
 
 nfsstat4
 name_check(const component4 *name)
@@ -55,7 +19,7 @@ name_check(const component4 *name)
 		return NFS4ERR_INVAL;
 	if (len > FS_NAME_MAX)
 		return NFS4ERR_NAMETOOLONG;
-	if (!name_utf8(s, len))
+	if (!utf8_valid((const uint8_t *)s, len))
 		return NFS4ERR_INVAL;
 	if (s[0] == '.' && (len == 1 || (len == 2 && s[1] == '.')))
 		return NFS4ERR_BADNAME;

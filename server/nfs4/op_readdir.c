@@ -84,7 +84,8 @@ emit(void *arg, const struct fs_dirent *ent)
 
 	if (!from_dirent(l, ent, &a)) {
 		nfsstat4 status = from_inode(l, ent, &a);
-		if (status == NFS4ERR_NOENT)
+		/* A mount that is no export is not to be had by anybody: without rdattr_error it would stop every READDIR. */
+		if (status == NFS4ERR_NOENT || (status == NFS4ERR_ACCESS && !attr_has(&l->want, FATTR4_RDATTR_ERROR)))
 			return true;
 		if (status != NFS4_OK && !attr_has(&l->want, FATTR4_RDATTR_ERROR))
 			return stop(l, status);
@@ -112,8 +113,8 @@ readdir_check(struct compound *c, const READDIR4args *args, struct attr_mask *wa
 			return NFS4ERR_INVAL;
 	if (args->cookie == 0)
 		return NFS4_OK;
-	/* 1 and 2 are never given; larger than a file offset neither (PITFALLS E12). */
-	if (args->cookie <= COOKIE_RESERVED || args->cookie > INT64_MAX)
+	/* 1 and 2 are never given (PITFALLS E12); about others the file system decides. */
+	if (args->cookie <= COOKIE_RESERVED)
 		return NFS4ERR_BAD_COOKIE;
 	static const uint8_t none[NFS4_VERIFIER_SIZE];
 	if (memcmp(args->cookieverf, none, sizeof none) != 0 &&

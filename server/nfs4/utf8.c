@@ -40,7 +40,7 @@ utf8_valid(const uint8_t *s, size_t len)
 				return false;
 			code = code << 6 | (s[i + k] & 0x3f);
 		}
-		if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) || (code & 0xfffe) == 0xfffe)
 			return false;
 		i += n;
 	}

@@ -1,4 +1,4 @@
-/* Is it UTF-8 (RFC 3629)?  Tags of COMPOUND; names, where an operation cares. */
+/* Is it UTF-8 (RFC 3629), without U+FFFE, U+FFFF and their like?  Tags of COMPOUND, names, owners. */
 #ifndef PNFS_SERVER_NFS4_UTF8_H
 #define PNFS_SERVER_NFS4_UTF8_H
 

@@ -369,6 +369,8 @@ int
 fs_readdir(struct inode *dir, uint64_t cookie, fs_emit_fn *emit, void *arg, bool *eof)
 {
 	*eof = false;
+	if (cookie > INT64_MAX)
+		return -EINVAL;
 	for (unsigned i = cookie / 10; i < fake->nnodes; i++) {
 		struct fake_node *n = &fake->node[i];
 		if (n->parent != node_of(dir) || n->removed)
@@ -492,10 +494,11 @@ state_check_io(struct compound *c, const stateid4 *sid, struct inode *inode, boo
 }
 
 const struct export_client *
-exports_match(const struct export_line *l, const struct sockaddr *addr)
+conn_export_client(struct conn *conn, const struct export_line *l, bool on_loop)
 {
+	(void)conn;
 	(void)l;
-	(void)addr;
+	(void)on_loop;
 	return fake->visible ? &rw_client : NULL;
 }
 
