@@ -79,7 +79,7 @@ plain_take(struct inode *inode, struct layout_lease **leasep, enum reason *why)
 	*leasep = NULL;
 	*why = REASON_LOCAL_OPEN;
 	int fd = inode_data_fd(inode);
-	if (fd == -ETXTBSY)		/* being executed, or swapped to */
+	if (fd == -ETXTBSY || fd == -EAGAIN)	/* executed or swapped to; leased by somebody else */
 		return -EAGAIN;
 	if (fd == -EPERM) {		/* immutable, append-only */
 		*why = REASON_LAYOUTS_OFF;

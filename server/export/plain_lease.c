@@ -284,7 +284,7 @@ plain_leases_take(struct plain_lease *pl)
 	int r = leases_grow((unsigned)pl->fd);
 	if (r == 0 && leases.by_fd[pl->fd])
 		r = -EBUSY;		/* one lease per inode: the layouts share it */
-	if (r == 0)
+	if (r == 0 && leases.count == 0)	/* later ones: the thread looks now and then */
 		r = break_time_hold();
 	if (r)
 		return r;

@@ -172,32 +172,27 @@ zero_piece(int fd, const struct iomap *piece)
 
 /*
  * Fill whatever is not written in [offset, end).  The shared description is O_DIRECT meanwhile: nobody else uses it, since io_lock is held for
- * writing; a second descriptor would break our own lease.  *filled: something was.
+ * writing; a second descriptor would break our own lease.
  */
 static int
-zero_fill(int fd, uint64_t offset, uint64_t end, bool sync, bool *filled, enum reason *why)
+zero_fill(int fd, uint64_t offset, uint64_t end, enum reason *why)
 {
 	struct fiemap_iter it;
 	struct iomap piece;
-	int flags = 0, r;
-	*filled = false;
-	fiemap_start(&it, fd, offset, end, sync);
+	int flags = fcntl(fd, F_GETFL), r;
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
+		return -errno;
+	fiemap_start(&it, fd, offset, end, false);
 	while ((r = fiemap_next(&it, &piece, why)) > 0) {
 		if (piece.type == IOMAP_MAPPED)
 			continue;
-		if (!*filled) {
-			flags = fcntl(fd, F_GETFL);
-			if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
-				return -errno;
-			*filled = true;
-		}
 		r = zero_piece(fd, &piece);
 		if (r) {
 			*why = r == -ENOSPC || r == -EDQUOT ? REASON_NO_SPACE : REASON_IO_ERROR;
 			break;
 		}
 	}
-	if (*filled && fcntl(fd, F_SETFL, flags) < 0 && r == 0)
+	if (fcntl(fd, F_SETFL, flags) < 0 && r == 0)
 		r = -errno;
 	return r;
 }
@@ -218,7 +213,10 @@ strip_privileges(int fd, const struct statx *stx)
 	return 0;
 }
 
-/* The map of [offset, end), blocks beyond eof_end being holes whatever is preallocated there; UNWRITTEN reads as a hole. */
+/*
+ * The map of [offset, end), blocks beyond eof_end being holes whatever is preallocated there; UNWRITTEN reads as a hole.
+ * For writing: -ENODATA if not all is written blocks.
+ */
 static int
 map_collect(int fd, uint64_t offset, uint64_t end, uint64_t eof_end, bool write, bool sync, struct iomap *map,
     unsigned max, enum reason *why)
@@ -231,7 +229,7 @@ map_collect(int fd, uint64_t offset, uint64_t end, uint64_t eof_end, bool write,
 	fiemap_start(&it, fd, offset, inside, sync);
 	while (offset < inside && (r = fiemap_next(&it, &piece, why)) > 0) {
 		if (write && piece.type != IOMAP_MAPPED)
-			return -EIO;		/* was filled just now, with everybody shut out */
+			return -ENODATA;
 		if (piece.type != IOMAP_MAPPED) {
 			piece.type = IOMAP_HOLE;
 			piece.addr = 0;
@@ -249,19 +247,27 @@ map_collect(int fd, uint64_t offset, uint64_t end, uint64_t eof_end, bool write,
 	return (int)n;
 }
 
+/* Everything of the file to the device, its blocks into the log; remembered as clean. */
 static int
-map_read(struct plain_lease *pl, const struct statx *stx, uint64_t offset, uint64_t end, struct iomap *map,
+settle(struct plain_lease *pl, struct statx *stx)
+{
+	if (fdatasync(pl->fd))
+		return -errno;
+	int r = stat_fd(pl->fd, stx);
+	if (r == 0)
+		stamp_set(stx);
+	return r;
+}
+
+static int
+map_read(struct plain_lease *pl, struct statx *stx, uint64_t offset, uint64_t end, struct iomap *map,
     unsigned max, enum reason *why)
 {
 	uint64_t bs = pl->lease.inode->export->block_size;
 	bool clean = stamp_known(stx);
 	/* Also what was allocated must be in the log: after a crash the blocks could be another file's (PITFALLS A4). */
-	if (!clean && fdatasync(pl->fd))
-		return -errno;
-	int n = map_collect(pl->fd, offset, end, (stx->stx_size + bs - 1) / bs * bs, false, !clean, map, max, why);
-	if (n >= 0 && !clean)
-		stamp_set(stx);
-	return n;
+	int r = clean ? 0 : settle(pl, stx);
+	return r ? r : map_collect(pl->fd, offset, end, (stx->stx_size + bs - 1) / bs * bs, false, !clean, map, max, why);
 }
 
 static int
@@ -269,7 +275,6 @@ map_write(struct plain_lease *pl, struct statx *stx, uint64_t offset, uint64_t e
     enum reason *why)
 {
 	uint64_t bs = pl->lease.inode->export->block_size, whole = stx->stx_size / bs * bs;
-	bool filled;
 	int r;
 	if (end > whole) {		/* the partial block at EOF, and all behind, go through the server */
 		*why = REASON_EOF_BLOCK;
@@ -284,22 +289,20 @@ map_write(struct plain_lease *pl, struct statx *stx, uint64_t offset, uint64_t e
 		pl->stripped = true;
 	}
 	bool clean = stamp_known(stx);
-	r = zero_fill(pl->fd, offset, end, !clean, &filled, why);
+	int n = map_collect(pl->fd, offset, end, end, true, !clean, map, max, why);
+	bool fill = n == -ENODATA;
+	if (fill)
+		n = zero_fill(pl->fd, offset, end, why);
 	/* After a failure too: what was filled is written and may be mapped later. */
-	if ((filled || !clean) && fdatasync(pl->fd) && r == 0)
-		r = -errno;
-	if (r)
-		return r;
+	if ((fill || !clean) && (r = settle(pl, stx)) && n >= 0)
+		n = r;
+	if (fill && n >= 0)
+		n = map_collect(pl->fd, offset, end, end, true, false, map, max, why);
+	/* No page of ours may outlive the client's writes (XFS.md, Coherence); while layouts are out, reads here leave none. */
+	if (fill || !clean || !pl->written)
+		posix_fadvise(pl->fd, 0, 0, POSIX_FADV_DONTNEED);
 	pl->written = true;
-	if (filled || !clean) {
-		r = stat_fd(pl->fd, stx);
-		if (r)
-			return r;
-		stamp_set(stx);
-	}
-	/* No page of ours may outlive the client's writes (XFS.md, Coherence). */
-	posix_fadvise(pl->fd, 0, 0, POSIX_FADV_DONTNEED);
-	return map_collect(pl->fd, offset, end, end, true, false, map, max, why);
+	return n == -ENODATA ? -EIO : n;	/* filled just now, with everybody shut out */
 }
 
 int
@@ -344,11 +347,7 @@ plain_commit_blocks(struct layout_lease *lease, const struct iomap *ranges, unsi
 		posix_fadvise(pl->fd, 0, 0, POSIX_FADV_DONTNEED);
 	if (futimens(pl->fd, times))
 		return -errno;
-	/* Flushes the device's cache, whatever is dirty (RFC 8154 2.8). */
-	if (fdatasync(pl->fd))
-		return -errno;
-	int r = stat_fd(pl->fd, &stx);
-	if (r == 0)
-		stamp_set(&stx);
-	return r;
+	/* What follows flushes the device's cache too, dirty or not (RFC 8154 2.8). */
+	fs_inode_changed(lease->inode);
+	return settle(pl, &stx);
 }

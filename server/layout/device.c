@@ -205,7 +205,8 @@ device_setup(struct device *device, struct export *export, struct lun *lun, enum
 	} else if (r == -EXDEV) {
 		*why = REASON_WRONG_DEVICE;
 	}
-	return r;
+	/* Now and not at the first layout: the EXPORT line tells, and clients of a former life are cut off before anything else happens. */
+	return r ? r : device_prepare(device, why);
 }
 
 /* ---- registry ---- */

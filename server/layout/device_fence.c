@@ -357,9 +357,16 @@ device_release(struct device *device)
 {
 	CLEANUP_FREE struct pr_status *st = malloc(sizeof *st);
 	struct pr *pr = device->pr;
-	if (!device->reserved || !st || pr->ops->ensure(pr, device->server_key) || pr->ops->status(pr, st) ||
-	    !status_ours(device, st))
+	if (device->layout_type != LAYOUT_SCSI || !st || pr->ops->ensure(pr, 0) || pr->ops->status(pr, st))
 		return;
+	if (!pr_has_key(st, device->server_key))
+		return;
+	if (!device->reserved) {
+		/* A start that failed.  If the reservation is ours by now, it stays: without it the LUN would be open to all. */
+		if (st->holder != device->server_key)
+			pr->ops->do_register(pr, 0, false);
+		return;
+	}
 	for (uint32_t i = 0; i < st->nkeys; i++)
 		if (st->keys[i] != device->server_key) {
 			log_info("device %s: clients are still registered: the reservation stays", device->conf->name);
