@@ -12,9 +12,15 @@ unit_tests = \
 	tests/unit/client/test_ioplan \
 	tests/unit/client/test_topology \
 	tests/unit/proto/rpc/test_peer \
+	tests/unit/server/export/test_backing \
+	tests/unit/server/export/test_fiemap \
+	tests/unit/server/fence/test_command \
+	tests/unit/server/fence/test_scsi_cdb \
+	tests/unit/server/layout/test_designator \
 	tests/unit/server/nfs4/test_attr \
 	tests/unit/server/nfs4/test_name \
 	tests/unit/server/nfs4/test_op_attr \
+	tests/unit/server/nfs4/test_op_device \
 	tests/unit/server/nfs4/test_op_dir \
 	tests/unit/server/nfs4/test_op_io \
 	tests/unit/server/nfs4/test_op_readdir \
@@ -41,13 +47,20 @@ tests_unit_server_state_test_open_SOURCES = tests/unit/server/state/test_open.c 
 tests_unit_server_state_test_open_LDADD = $(STATE_LDADD)
 tests_unit_server_state_test_stateid_SOURCES = tests/unit/server/state/test_stateid.c $(STATE_FAKE)
 tests_unit_server_state_test_stateid_LDADD = $(STATE_LDADD)
+SERVER_LDADD = libserver.la $(LDADD) $(ISCSI_LIBS) $(NETTLE_LIBS)
+tests_unit_server_export_test_backing_LDADD = $(SERVER_LDADD)
+tests_unit_server_export_test_fiemap_LDADD = $(SERVER_LDADD)
+tests_unit_server_fence_test_command_LDADD = $(SERVER_LDADD)
+tests_unit_server_fence_test_scsi_cdb_LDADD = $(SERVER_LDADD)
+tests_unit_server_layout_test_designator_LDADD = $(SERVER_LDADD)
+tests_unit_server_nfs4_test_op_device_LDADD = $(SERVER_LDADD)
+
 # Programs that scripts in tests/integ run.
 integ_programs = \
 	tests/integ/check_export \
 	tests/integ/check_pr
-INTEG_LDADD = libserver.la $(LDADD) $(ISCSI_LIBS) $(NETTLE_LIBS)
-tests_integ_check_export_LDADD = $(INTEG_LDADD)
-tests_integ_check_pr_LDADD = $(INTEG_LDADD)
+tests_integ_check_export_LDADD = $(SERVER_LDADD)
+tests_integ_check_pr_LDADD = $(SERVER_LDADD)
 noinst_PROGRAMS += $(integ_programs)
 EXTRA_DIST += \
 	tests/integ/fakes.h \
