@@ -16,7 +16,10 @@ unit_tests = \
 	tests/unit/server/export/test_fiemap \
 	tests/unit/server/fence/test_command \
 	tests/unit/server/fence/test_scsi_cdb \
+	tests/unit/server/layout/test_conflict \
 	tests/unit/server/layout/test_designator \
+	tests/unit/server/layout/test_extent \
+	tests/unit/server/layout/test_range \
 	tests/unit/server/nfs4/test_attr \
 	tests/unit/server/nfs4/test_name \
 	tests/unit/server/nfs4/test_op_attr \
@@ -90,3 +93,8 @@ tests_unit_server_nfs4_test_op_attr_LDADD = $(NFS4_LDADD)
 tests_unit_server_nfs4_test_op_dir_LDADD = $(NFS4_LDADD)
 tests_unit_server_nfs4_test_op_io_LDADD = $(NFS4_LDADD)
 tests_unit_server_nfs4_test_op_readdir_LDADD = $(NFS4_LDADD)
+
+# layouts
+tests_unit_server_layout_test_conflict_LDADD = libserver.la $(LDADD)
+tests_unit_server_layout_test_extent_LDADD = libserver.la $(LDADD)
+tests_unit_server_layout_test_range_LDADD = libserver.la $(LDADD)

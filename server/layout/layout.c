@@ -95,6 +95,7 @@ layout_file_put_locked(struct layout_file *file)
 	if (file->lease) {
 		if (layouts->mds->workers) {
 			file->unlease_queued = true;
+			layouts->unleasing++;
 			workers_submit(layouts->mds->workers, &file->unlease);
 		}
 		return;
@@ -149,6 +150,8 @@ file_unlease(struct work *work)
 	pthread_mutex_lock(&mds->state_lock);
 	file->unlease_queued = false;
 	layout_file_put_locked(file);
+	if (--mds->layouts->unleasing == 0)
+		pthread_cond_broadcast(&mds->layouts->cond);	/* layouts_free() waits for it */
 	pthread_mutex_unlock(&mds->state_lock);
 	inode_put(inode);
 }

@@ -171,6 +171,7 @@ struct layouts {
 	LIST_HEAD(, returned) returned[RETURNED_BUCKETS];
 	TAILQ_HEAD(, returned) returned_all;	/* oldest first */
 	unsigned nreturned;
+	unsigned unleasing;		/* files whose lease a worker is going to give up */
 	struct workers *fencers;
 	uint64_t refused[REASON_COUNT], refused_logged_ms[REASON_COUNT];
 	uint64_t ngranted, nrecalls, nfences;

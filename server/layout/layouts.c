@@ -147,7 +147,6 @@ file_free(struct layouts *layouts, struct layout_file *file)
 	file->lease = NULL;
 	file->nwants = 0;
 	file->not_before_ms = 0;
-	file->unlease_queued = false;
 	file->busy = 0;
 	if (file->waiting)
 		TAILQ_REMOVE(&layouts->waiting, file, of_waiting);
@@ -158,7 +157,7 @@ file_free(struct layouts *layouts, struct layout_file *file)
 }
 
 /*
- * Connections, workers and clients are gone.  What is still held belongs to clients that are being cut off: it is forgotten here, but their keys are in
+ * Connections and clients are gone, workers still run (they give leases up).  What is still held belongs to clients that are being cut off: it is forgotten here, but their keys are in
  * the stable store, and the next start fences them.
  */
 void
@@ -173,6 +172,8 @@ layouts_free(struct mds *mds)
 		return;
 	layouts_stop(layouts);
 	pthread_mutex_lock(&mds->state_lock);
+	while (layouts->unleasing)
+		pthread_cond_wait(&layouts->cond, &mds->state_lock);
 	while ((holder = TAILQ_FIRST(&layouts->fences))) {
 		TAILQ_REMOVE(&layouts->fences, holder, of_fences);
 		holder->fence = FENCE_NONE;

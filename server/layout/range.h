@@ -28,10 +28,11 @@ range_empty(struct range r)
 	return r.start >= r.end;
 }
 
+/* Have they a byte in common?  Empty ones have none. */
 static inline bool
 range_overlap(struct range a, struct range b)
 {
-	return a.start < b.end && b.start < a.end;
+	return (a.start > b.start ? a.start : b.start) < (a.end < b.end ? a.end : b.end);
 }
 
 static inline bool

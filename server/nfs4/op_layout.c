@@ -2,8 +2,10 @@
  * LAYOUTGET, LAYOUTCOMMIT, LAYOUTRETURN (RFC 8881 18.42 to 18.44): arguments, stateids, results.  What they mean is
  * server/layout's; the bytes of layout types are proto/layout's.
  *
- * LAYOUTGET and LAYOUTCOMMIT block and run on workers (OPF_BLOCKS); LAYOUTRETURN runs anywhere.
+ * LAYOUTGET and LAYOUTCOMMIT block and run on workers (OPF_BLOCKS); LAYOUTRETURN does not.
  */
+#include <assert.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,30 +114,45 @@ layoutget_check_stateid(struct compound *c, stateid4 *sid, bool rw, bool *by_lay
 	return status;
 }
 
-static nfsstat4
-layoutget_encode(struct compound *c, const LAYOUTGET4args *args, const struct layout_answer *answer, LAYOUTGET4resok *ok)
+/* Memory for the result, taken before anything is granted: a LAYOUTGET that fails leaves nothing behind (PITFALLS A33). */
+struct layoutget_result {
+	layout4 *layout;
+	uint8_t *body;
+	uint32_t room;
+};
+
+static bool
+layoutget_result_alloc(struct compound *c, uint32_t extents, struct layoutget_result *result)
 {
-	uint32_t len = 4 + answer->n * LAYOUT_EXTENT_SIZE;
-	uint8_t *body = arena_alloc(&c->arena, len);
-	layout4 *layout = arena_zalloc(&c->arena, sizeof *layout);
+	if (extents > GRANT_MAX_EXTENTS)
+		extents = GRANT_MAX_EXTENTS;
+	result->room = 4 + extents * LAYOUT_EXTENT_SIZE;
+	result->body = arena_alloc(&c->arena, result->room);
+	result->layout = arena_zalloc(&c->arena, sizeof *result->layout);
+	return result->body && result->layout;
+}
+
+static void
+layoutget_encode(const LAYOUTGET4args *args, const struct layout_answer *answer, const struct layoutget_result *result,
+    LAYOUTGET4resok *ok)
+{
+	layout4 *layout = result->layout;
 	XDR xdrs;
 
-	if (!body || !layout)
-		return NFS4ERR_DELAY;
-	ax_init(&xdrs, body, len, XDR_ENCODE, NULL);
-	if (!layout_extents_encode(&xdrs, args->loga_layout_type, answer->ext, answer->n) || ax_used(&xdrs) != len)
-		return NFS4ERR_SERVERFAULT;
+	ax_init(&xdrs, result->body, result->room, XDR_ENCODE, NULL);
+	bool fits = layout_extents_encode(&xdrs, args->loga_layout_type, answer->ext, answer->n);
+	assert(fits);
+	(void)fits;
 	layout->lo_offset = answer->offset;
 	layout->lo_length = answer->length;
 	layout->lo_iomode = args->loga_iomode;
 	layout->lo_content.loc_type = args->loga_layout_type;
-	layout->lo_content.loc_body.loc_body_len = len;
-	layout->lo_content.loc_body.loc_body_val = (char *)body;
+	layout->lo_content.loc_body.loc_body_len = ax_used(&xdrs);
+	layout->lo_content.loc_body.loc_body_val = (char *)result->body;
 	ok->logr_return_on_close = TRUE;
 	ok->logr_stateid = answer->sid;
 	ok->logr_layout.logr_layout_len = 1;
 	ok->logr_layout.logr_layout_val = layout;
-	return NFS4_OK;
 }
 
 static nfsstat4
@@ -143,6 +160,7 @@ layoutget(struct compound *c, const LAYOUTGET4args *args, LAYOUTGET4resok *ok, e
 {
 	bool rw = args->loga_iomode == LAYOUTIOMODE4_RW;
 	stateid4 sid = args->loga_stateid;
+	struct layoutget_result result;
 	struct layout_answer answer = { 0 };
 	struct layout_ask ask = { .client = c->client, .inode = c->cur, .rw = rw, .offset = args->loga_offset,
 		.length = args->loga_length, .minlength = args->loga_minlength, .arena = &c->arena };
@@ -159,6 +177,8 @@ layoutget(struct compound *c, const LAYOUTGET4args *args, LAYOUTGET4resok *ok, e
 		status = layoutget_room(c, args->loga_maxcount, &ask.max_extents);
 	if (status != NFS4_OK)
 		return status;
+	if (!layoutget_result_alloc(c, ask.max_extents, &result))
+		return NFS4ERR_DELAY;
 	memcpy(ask.ref.session, c->session->id, sizeof ask.ref.session);
 	ask.ref.slot = (uint32_t)(c->slot - c->session->slots);
 	ask.ref.seqid = c->slot->seqid;
@@ -166,10 +186,9 @@ layoutget(struct compound *c, const LAYOUTGET4args *args, LAYOUTGET4resok *ok, e
 	*why = answer.why;
 	if (status != NFS4_OK)
 		return status;
-	status = layoutget_encode(c, args, &answer, ok);
-	if (status == NFS4_OK)
-		compound_set_stateid(c, &ok->logr_stateid);
-	return status;
+	layoutget_encode(args, &answer, &result, ok);
+	compound_set_stateid(c, &ok->logr_stateid);
+	return NFS4_OK;
 }
 
 nfsstat4
