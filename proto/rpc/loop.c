@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Hooks that queue hooks: this often in one turn, then another turn is forced. */
+/* Work that makes work: this often in one turn, then another turn is forced. */
 #define MAX_ROUNDS 8
 
 struct work_queue {
@@ -79,22 +79,29 @@ loop_wake(EV_P_ ev_async *w, int revents)
 	queue_run(posted_take(w->data));
 }
 
-/* What is left to do in this turn. */
 static void
-loop_finish_turn(struct loop *l)
+hooks_run(struct loop *loop)
+{
+	struct loop_work *hooks = loop->hooks.head;
+	queue_init(&loop->hooks);
+	queue_run(hooks);
+}
+
+/* What is left to do in this turn: posted work, then the hooks, then what these have posted... */
+static void
+loop_finish_turn(struct loop *loop)
 {
 	for (int round = 0; round < MAX_ROUNDS; round++) {
-		struct loop_work *work = posted_take(l);
-		struct loop_work *hooks = l->hooks.head;
-		if (!work && !hooks)
+		struct loop_work *work = posted_take(loop);
+		if (work)
+			queue_run(work);
+		else if (loop->hooks.head)
+			hooks_run(loop);
+		else
 			return;
-		queue_run(work);
-		/* what the posted work has added goes along */
-		hooks = l->hooks.head;
-		queue_init(&l->hooks);
-		queue_run(hooks);
 	}
-	ev_async_send(l->ev, &l->wake);
+	hooks_run(loop);
+	ev_async_send(loop->ev, &loop->wake);
 }
 
 static void

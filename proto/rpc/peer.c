@@ -189,13 +189,15 @@ peer_teardown(struct rpc_peer *peer)
 		pthread_mutex_lock(&peer->lock);
 	}
 	atomic_store(&peer->state, PEER_CLOSED);
+	while (peer->writing)
+		pthread_cond_wait(&peer->written, &peer->lock);
+	peer_drop_output(peer);
+	ev_io_stop(ev, &peer->wr);
 	if (peer->fd >= 0)
-		shutdown(peer->fd, SHUT_RDWR);
-	if (!peer->writing)
-		peer_drop_output(peer);
+		close(peer->fd);
+	peer->fd = -1;
 	int err = peer->err;
 	pthread_mutex_unlock(&peer->lock);
-	ev_io_stop(ev, &peer->wr);
 	rx_destroy(&peer->rx);
 	peer_fail_calls(peer, -ECONNRESET);
 	peer->ops->closed(peer, err);
@@ -284,6 +286,7 @@ peer_alloc(struct loop *loop, int fd, const struct rpc_peer_ops *ops, void *owne
 	peer->fd = fd;
 	peer->armed = UINT64_MAX;
 	pthread_mutex_init(&peer->lock, NULL);
+	pthread_cond_init(&peer->written, NULL);
 	peer->kick_work.fn = peer_kicked;
 	peer->turn_work.fn = peer_turn_end;
 	out_queue_init(&peer->outq);
@@ -351,6 +354,7 @@ rpc_peer_put(struct rpc_peer *peer)
 	/* Torn down before, else the connection would hold a reference. */
 	peer_drop_output(peer);
 	peer_free_calls(peer);
+	pthread_cond_destroy(&peer->written);
 	pthread_mutex_destroy(&peer->lock);
 	free(peer);
 }

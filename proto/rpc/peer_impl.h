@@ -5,8 +5,8 @@
  * Lifetime: the connection holds a reference until it is torn down; so does
  * every piece of work posted to the loop.  Any thread may ask for the end
  * (peer_fail); only the loop's thread tears down, in peer_kicked(), never
- * from within a callback.  The descriptor is closed under the lock, and not
- * while another thread is in sendmsg: then that thread does it.
+ * from within a callback.  It waits for a thread that is in sendmsg (which does not
+ * block), so the descriptor is closed on the loop's thread, when nobody uses it.
  *
  * Locks: peer->lock, then the loop's own (in loop_post).
  */
@@ -61,6 +61,7 @@ struct rpc_peer {
 	bool connecting;
 	bool blocked;			/* the socket is full: loop waits for EV_WRITE */
 	bool writing;			/* someone is in sendmsg, without the lock */
+	pthread_cond_t written;		/* and has left it; signalled while closing */
 	struct out_queue outq;
 	struct rpc_pending *pending;	/* uthash by xid */
 	struct rpc_pending *spare;	/* to be used again */
@@ -113,7 +114,7 @@ void peer_turn_end(struct loop_work *work);
 void peer_writable(struct rpc_peer *peer);
 /* Move the turn's records to the queue; lock held, loop's thread. */
 void peer_turn_splice(struct rpc_peer *peer);
-/* Free what is queued; lock held (or nobody else left). */
+/* Free what is queued; lock held (or nobody else left), nobody writing. */
 void peer_drop_output(struct rpc_peer *peer);
 
 /* peer_call.c: a REPLY has come. */

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "proto/rpc/peer_impl.h"
 #include "proto/xdr/xdr_arena.h"
@@ -78,9 +77,6 @@ peer_drop_output(struct rpc_peer *peer)
 	outs_free(peer->outq.head);
 	out_queue_init(&peer->turn);
 	out_queue_init(&peer->outq);
-	if (peer->fd >= 0)
-		close(peer->fd);
-	peer->fd = -1;
 }
 
 void
@@ -99,7 +95,7 @@ flush_end(struct rpc_peer *peer, int err)
 {
 	peer->writing = false;
 	if (peer_state(peer) == PEER_CLOSED) {
-		peer_drop_output(peer);		/* the teardown left it to us */
+		pthread_cond_signal(&peer->written);
 		return;
 	}
 	if (err == -EAGAIN) {
@@ -154,8 +150,6 @@ peer_turn_end(struct loop_work *work)
 	peer->turn_queued = false;
 	pthread_mutex_lock(&peer->lock);
 	peer_turn_splice(peer);
-	if (peer_state(peer) == PEER_CLOSED && !peer->writing)
-		peer_drop_output(peer);
 	peer_flush(peer);
 	rpc_peer_put(peer);
 }
