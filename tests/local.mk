@@ -11,7 +11,17 @@ unit_tests = \
 	tests/unit/client/test_bdev \
 	tests/unit/client/test_ioplan \
 	tests/unit/client/test_topology \
+	tests/unit/proto/layout/test_layout_xdr \
+	tests/unit/proto/nfs4/test_attrs \
+	tests/unit/proto/nfs4/test_compound_xdr \
+	tests/unit/proto/nfs4/test_dirent \
+	tests/unit/proto/nfs4/test_status \
+	tests/unit/proto/rpc/test_loop \
 	tests/unit/proto/rpc/test_peer \
+	tests/unit/proto/rpc/test_peer_race \
+	tests/unit/proto/rpc/test_rpc_msg \
+	tests/unit/proto/test_log \
+	tests/unit/proto/xdr/test_xdr_arena \
 	tests/unit/server/export/test_backing \
 	tests/unit/server/export/test_fiemap \
 	tests/unit/server/fence/test_command \
@@ -35,7 +45,8 @@ if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
-EXTRA_DIST += tests/unit/proto/rpc/peer_fixture.h
+EXTRA_DIST += tests/unit/proto/rpc/peer_fixture.h tests/unit/proto/vector.h \
+	tests/vectors/make.py $(wildcard $(srcdir)/tests/vectors/*.hex)
 
 BDEV_LDADD = libbdev.la $(LDADD)
 tests_unit_client_test_bdev_LDADD = $(BDEV_LDADD)
