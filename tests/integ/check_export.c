@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -295,6 +295,30 @@ check_random(struct export *export, unsigned seed)
 	inode_put(inode);
 }
 
+/* Preallocated only, over old data: zeros by the time it is given (PITFALLS A3). */
+static void
+check_unwritten(struct export *export)
+{
+	CLEANUP_FREE uint8_t *want = calloc(1, MIB);
+	int fd = create("preallocated");
+	if (posix_fallocate(fd, 0, MIB))
+		die("fallocate");
+	close(fd);
+	struct inode *inode = inode_of("preallocated");
+	struct layout_lease *lease = lease_of(inode, 0, REASON_NONE);
+	enum reason why;
+	EXPECT(map_locked(lease, 0, MIB, false, MAP_MAX, &why), 1);
+	EXPECT(map[0].type, IOMAP_HOLE);
+	int n = map_locked(lease, 64 * BS, MIB - 64 * BS, true, MAP_MAX, &why);
+	expect_form(map, n, 64 * BS, MIB, true);
+	expect_bytes(export, map, n, want, MIB);
+	/* What was not asked for is as it was. */
+	EXPECT(map_locked(lease, 0, 64 * BS, false, MAP_MAX, &why), 1);
+	EXPECT(map[0].type, IOMAP_HOLE);
+	lease->ops->unlease(lease);
+	inode_put(inode);
+}
+
 /*
  * A client writes by the map straight to the LUN; after the commit the file has it, locally too (PITFALLS A23), with a new change and the same size (A1).
  */
@@ -468,6 +492,8 @@ static void
 check_overflow(void)
 {
 	enum { FILES = 200 };
+	struct rlimit few = { 4, 4 };
+	EXPECT(setrlimit(RLIMIT_SIGPENDING, &few), 0);
 	static struct inode *inodes[FILES];
 	static struct layout_lease *held[FILES];
 	char name[32], path[512];
@@ -683,10 +709,11 @@ main(int argc, char **argv)
 	struct nexus *client = client_login("iqn.2026-01.invalid.pnfs-block:writer");
 	SECTION("random sparse files: maps as FIEMAP has them, bytes on the LUN as in the file, new blocks zero",
 	    for (unsigned seed = 1; seed <= 20; seed++) check_random(export, seed));
+	SECTION("preallocated blocks are zeros when they are given", check_unwritten(export));
 	SECTION("written by the map, committed, read back", check_write(export, client));
 	SECTION("refusals with reasons; suid stripped", check_refused());
 	SECTION("a local truncate waits for the lease", check_break());
-	SECTION("200 breaks at once", check_overflow());
+	SECTION("200 breaks at once, with room for 4 signals", check_overflow());
 	SECTION("numbers", measure());
 	nexus_close(client);
 	fs_export_remove(mds.fs, export);
