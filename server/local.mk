@@ -12,6 +12,7 @@ libserver_la_SOURCES = \
 	server/conf/exports.c \
 	server/conf/exports.h \
 	server/conf/exports_client.c \
+	server/conf/exports_line.c \
 	server/conf/exports_option.c \
 	server/conf/exports_private.h \
 	server/conf/text.c \

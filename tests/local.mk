@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/server/layout/test_designator \
 	tests/unit/server/layout/test_extent \
 	tests/unit/server/layout/test_range \
+	tests/unit/server/conf/test_exports_line \
 	tests/unit/server/nfs4/test_attr \
 	tests/unit/server/nfs4/test_name \
 	tests/unit/server/nfs4/test_op_attr \
@@ -109,3 +110,5 @@ tests_unit_server_nfs4_test_op_readdir_LDADD = $(NFS4_LDADD)
 tests_unit_server_layout_test_conflict_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_extent_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_range_LDADD = libserver.la $(LDADD)
+
+tests_unit_server_conf_test_exports_line_LDADD = libserver.la $(LDADD)

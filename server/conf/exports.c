@@ -111,33 +111,6 @@ next_word(struct parser *p)
 
 /* ---- lines ---- */
 
-static void
-client_free(struct export_client *client)
-{
-	if (!client)
-		return;
-	free(client_priv(client)->nets);
-	free(client->spec);
-	free(client);
-}
-
-static void
-line_free(struct export_line *line)
-{
-	if (!line)
-		return;
-	struct export_client *client;
-	while ((client = line->clients)) {
-		line->clients = client->next;
-		client_free(client);
-	}
-	free(line->path);
-	free(line->fsid);
-	free(line->provider);
-	free(line->device);
-	free(line);
-}
-
 void
 exports_free(struct exports *exports)
 {
@@ -146,7 +119,7 @@ exports_free(struct exports *exports)
 	struct export_line *line;
 	while ((line = exports->lines)) {
 		exports->lines = line->next;
-		line_free(line);
+		exports_line_free(line);
 	}
 	free(exports);
 }
@@ -244,7 +217,7 @@ client_word(struct parser *p, struct line_private *line, const struct export_cli
 	if (!err && list)
 		err = options(p, line, &client->client, list);
 	if (err)
-		client_free(&client->client);
+		exports_client_free(&client->client);
 	else
 		*end = &client->client;
 	return err;

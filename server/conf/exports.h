@@ -39,6 +39,10 @@ int exports_read(struct exports **exports, const char *file, char **error);
 int exports_parse(struct exports **exports, const char *text, const char *name, char **error);
 void exports_free(struct exports *exports);
 
+/* A line of its own, for an export that outlives the table: exports_match() knows it as well.  NULL without memory. */
+struct export_line *exports_line_copy(const struct export_line *line);
+void exports_line_free(struct export_line *line);
+
 /* The options for a client at ADDR; NULL: not exported to it. */
 const struct export_client *exports_match(const struct export_line *line, const struct sockaddr *addr);
 

@@ -38,6 +38,9 @@ client_priv(const struct export_client *client)
 	return (struct client_private *)(uintptr_t)client;
 }
 
+/* exports_line.c */
+void exports_client_free(struct export_client *client);
+
 /* exports_client.c */
 
 /* Understand client->spec; what is wrong with it as a text, or NULL (-ENOMEM comes as text too). */

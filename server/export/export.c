@@ -31,65 +31,6 @@ static const struct provider {
 
 #define NPROVIDERS (sizeof providers / sizeof providers[0])
 
-/* ---- a copy of the line, since tables of exports come and go ---- */
-
-static void
-line_free(struct export_line *line)
-{
-	if (!line)
-		return;
-	while (line->clients) {
-		struct export_client *client = line->clients;
-		line->clients = client->next;
-		free(client->spec);
-		free(client);
-	}
-	free(line->path);
-	free(line->fsid);
-	free(line->provider);
-	free(line->device);
-	free(line);
-}
-
-static bool
-text_copy(char **to, const char *from)
-{
-	*to = from ? strdup(from) : NULL;
-	return !from || *to;
-}
-
-static struct export_line *
-line_copy(const struct export_line *from)
-{
-	struct export_line *line = malloc(sizeof *line);
-	if (!line)
-		return NULL;
-	*line = *from;
-	line->next = NULL;
-	line->clients = NULL;
-	bool ok = text_copy(&line->path, from->path);
-	ok &= text_copy(&line->fsid, from->fsid);
-	ok &= text_copy(&line->provider, from->provider);
-	ok &= text_copy(&line->device, from->device);
-	struct export_client **tail = &line->clients;
-	for (const struct export_client *c = from->clients; ok && c; c = c->next) {
-		struct export_client *client = malloc(sizeof *client);
-		ok = client != NULL;
-		if (!ok)
-			break;
-		*client = *c;
-		client->next = NULL;
-		ok = text_copy(&client->spec, c->spec);
-		*tail = client;
-		tail = &client->next;
-	}
-	if (!ok) {
-		line_free(line);
-		return NULL;
-	}
-	return line;
-}
-
 /* ---- layouts ---- */
 
 static int
@@ -168,7 +109,7 @@ export_free(struct export *export)
 	if (export->ops && export->ops->stop)
 		export->ops->stop(export);
 	fs_export_close(export);
-	line_free(export->line);
+	exports_line_free(export->line);
 	free(export);
 }
 
@@ -183,14 +124,14 @@ export_open(struct mds *mds, const struct export_line *line, struct export **exp
 	export->refs = 1;
 	export->mds = mds;
 	export->root_fd = export->mount_fd = -1;
-	export->line = line_copy(line);
+	export->line = exports_line_copy(line);
 	if (!export->line) {
 		free(export);
 		return -ENOMEM;
 	}
 	int r = fs_export_describe(export, error);
 	if (r) {
-		line_free(export->line);
+		exports_line_free(export->line);
 		free(export);
 		return r;
 	}

@@ -40,14 +40,13 @@ static struct device_conf dev_wrong = { .name = (char *)"wrong", .allow_no_ptpl 
 static struct device_conf dev_ptpl = { .name = (char *)"ptpl", .next = &dev_wrong };
 static struct device_conf dev_path = { .name = (char *)"path", .next = &dev_ptpl };
 static struct device_conf dev_none = { .name = (char *)"none", .next = &dev_path };
-static struct export_client everybody = { .spec = (char *)"*", .rw = true };
 static char *mnt;
 
 static struct export *
 open_export(const char *device, uint32_t type, const char *provider)
 {
 	struct export_line line = { .path = mnt, .line = 1, .pnfs = true, .layout_type = type,
-		.provider = (char *)(uintptr_t)provider, .device = (char *)(uintptr_t)device, .clients = &everybody };
+		.provider = (char *)(uintptr_t)provider, .device = (char *)(uintptr_t)device };
 	struct export *export;
 	char *error;
 	int r = export_open(&mds, &line, &export, &error);
