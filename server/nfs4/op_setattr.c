@@ -29,6 +29,9 @@ set_steps(struct compound *c, const struct fs_setattr *set, bool may_write, cons
 		struct fs_setattr one = *set;
 
 		one.what &= steps[i].what;
+		/* A symbolic link has no mode of its own: not set, and not worth failing the rest. */
+		if (c->cur->type == S_IFLNK)
+			one.what &= ~(unsigned)FS_SET_MODE;
 		if (!one.what)
 			continue;
 		int err = fs_setattr(c->cur, &c->cred, &one, may_write);

@@ -255,6 +255,12 @@ START_TEST(setattr_masked_mode)
 	ck_assert_int_eq(setattr(&a), NFS4_OK);
 	ck_assert_uint_eq(n->st.stx.stx_mode & 07777, 02750);
 	ck_assert_uint_eq(set_bits().w[2], 1u << (FATTR4_MODE_SET_MASKED - 64));
+
+	fake_cd(fake_add(&fake->node[0], "l", S_IFLNK | 0777));	/* has none of its own */
+	fake->setattrs = 0;
+	ck_assert_int_eq(setattr(&a), NFS4_OK);
+	ck_assert_uint_eq(fake->setattrs, 0);
+	ck_assert_uint_eq(set_bits().w[2], 0);
 }
 END_TEST
 
