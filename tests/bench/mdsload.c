@@ -5,7 +5,7 @@
  *	mdsload PORT PID PATH MODE CONNS SLOTS SECONDS
  *
  * MODE: seq, getattr (of PATH), access, lookup (of PATH/f00 ... f99), read (4 KiB of the file PATH), layoutget (RW of PATH, returned
- * each time; one connection), layoutread; echo0, echo1, echo2: the floor, against echod with its WORK 0, 1, 2.
+ * each time; one connection), layoutread, layoutnew (RW of PATH from its start to its end, kept: what new space costs); echo0, echo1, echo2: the floor, against echod with its WORK 0, 1, 2.
  */
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -22,7 +22,7 @@
 #define MAX_CONNS 16u
 #define MAX_SLOTS 128u
 #define MAX_SAMPLES 200000u
-#define FILE_SIZE (64u << 20)		/* of READ's file */
+#define FILE_SIZE (64u << 20)		/* of the file that is read or mapped */
 
 struct load {
 	struct session s;
@@ -32,6 +32,7 @@ struct load {
 	uint32_t len, seqid_at, patch_at;	/* the call; offsets in it */
 	uint32_t seqids[MAX_SLOTS];
 	uint64_t sent_at[MAX_SLOTS], ops, seed;
+	uint64_t new_bytes, new_ns;	/* layoutnew */
 	uint32_t nsamples;
 	uint32_t *samples;		/* ns */
 };
@@ -262,6 +263,39 @@ run_layouts(void *arg)
 	return NULL;
 }
 
+/* One layout after the other, up to the end of the file; bytes are told as "bytes". */
+static void *
+run_new_layouts(void *arg)
+{
+	struct load *l = arg;
+	struct session *s = &l->s;
+	nfs_resop4 res;
+	char handle[NFS4_FHSIZE];
+	PUTFH4args putfh;
+	stateid4 sid = open_file(s, l->path, handle, &putfh, true);
+	sid.seqid = 0;
+	while (l->new_bytes < FILE_SIZE) {
+		LAYOUTGET4args get = { .loga_layout_type = LAYOUT4_BLOCK_VOLUME, .loga_iomode = LAYOUTIOMODE4_RW,
+			.loga_offset = l->new_bytes, .loga_length = FILE_SIZE - l->new_bytes, .loga_minlength = 4096,
+			.loga_stateid = sid, .loga_maxcount = 65536 };
+		session_begin(s, 0, ++s->seqid);
+		compound_call_op(&s->out, OP_PUTFH, &putfh);
+		compound_call_op(&s->out, OP_LAYOUTGET, &get);
+		uint64_t start = now_ns(CLOCK_MONOTONIC);
+		session_call(s);
+		session_result(s, OP_PUTFH, &res);
+		session_result(s, OP_LAYOUTGET, &res);
+		l->new_ns += now_ns(CLOCK_MONOTONIC) - start;
+		sample(l, now_ns(CLOCK_MONOTONIC) - start);
+		LAYOUTGET4resok *ok = &res.nfs_resop4_u.oplayoutget.LAYOUTGET4res_u.logr_resok4;
+		if (ok->logr_layout.logr_layout_len < 1 || !ok->logr_layout.logr_layout_val->lo_length)
+			session_die("an empty layout");
+		l->new_bytes = ok->logr_layout.logr_layout_val->lo_offset + ok->logr_layout.logr_layout_val->lo_length;
+		sid = ok->logr_stateid;
+	}
+	return NULL;
+}
+
 /* ---- */
 
 static void
@@ -298,8 +332,9 @@ report(struct load *loads, unsigned conns, double seconds, uint64_t cpu)
 		session_die("nothing was answered");
 	qsort(all, n, sizeof *all, by_value);
 	printf("{\"mode\": \"%s\", \"connections\": %u, \"slots\": %u, \"ops\": %llu, \"ops_s\": %.0f, \"cpu_us\": %.3f, "
-	    "\"p50_us\": %.1f, \"p99_us\": %.1f}\n", loads[0].mode, conns, loads[0].slots, (unsigned long long)ops,
-	    (double)ops / seconds, (double)cpu / 1e3 / (double)ops, all[n / 2] / 1e3, all[n * 99 / 100] / 1e3);
+	    "\"p50_us\": %.1f, \"p99_us\": %.1f, \"new_mb_s\": %.1f}\n", loads[0].mode, conns, loads[0].slots, (unsigned long long)ops,
+	    (double)ops / seconds, (double)cpu / 1e3 / (double)ops, all[n / 2] / 1e3, all[n * 99 / 100] / 1e3,
+	    loads[0].new_ns ? (double)loads[0].new_bytes * 1e3 / (double)loads[0].new_ns : 0.);
 	free(all);
 }
 
@@ -338,10 +373,14 @@ main(int argc, char **argv)
 		}
 	}
 	uint64_t cpu = now_ns(server), start = now_ns(CLOCK_MONOTONIC);
+	void *(*run)(void *) = !strcmp(mode, "layoutnew") ? run_new_layouts : layouts ? run_layouts : run_calls;
 	for (unsigned i = 0; i < conns; i++)
-		if (pthread_create(&loads[i].thread, NULL, layouts ? run_layouts : run_calls, &loads[i]))
+		if (pthread_create(&loads[i].thread, NULL, run, &loads[i]))
 			session_die("no thread");
-	usleep((useconds_t)(atof(argv[7]) * 1e6));
+	if (run == run_new_layouts)
+		pthread_join(loads[0].thread, NULL);
+	else
+		usleep((useconds_t)(atof(argv[7]) * 1e6));
 	cpu = now_ns(server) - cpu;
 	double seconds = (double)(now_ns(CLOCK_MONOTONIC) - start) / 1e9;
 	report(loads, conns, seconds, cpu);
