@@ -21,10 +21,11 @@ fiemap_start(struct fiemap_iter *it, int fd, uint64_t offset, uint64_t end, bool
 static int
 fiemap_fill(struct fiemap_iter *it)
 {
-	struct {
+	union {
 		struct fiemap fm;
-		struct fiemap_extent ext[FIEMAP_BATCH];
+		uint8_t room[sizeof(struct fiemap) + FIEMAP_BATCH * sizeof(struct fiemap_extent)];
 	} req;
+	const uint8_t *ext = req.room + sizeof req.fm;
 	memset(&req.fm, 0, sizeof req.fm);
 	req.fm.fm_start = it->pos;
 	req.fm.fm_length = it->end - it->pos;
@@ -35,8 +36,8 @@ fiemap_fill(struct fiemap_iter *it)
 	it->sync = false;
 	it->next = 0;
 	it->count = req.fm.fm_mapped_extents < FIEMAP_BATCH ? req.fm.fm_mapped_extents : FIEMAP_BATCH;
-	it->last = it->count < FIEMAP_BATCH || req.ext[it->count - 1].fe_flags & FIEMAP_EXTENT_LAST;
-	memcpy(it->ext, req.ext, it->count * sizeof req.ext[0]);
+	memcpy(it->ext, ext, it->count * sizeof it->ext[0]);
+	it->last = it->count < FIEMAP_BATCH || it->ext[it->count - 1].fe_flags & FIEMAP_EXTENT_LAST;
 	return 0;
 }
 

@@ -32,7 +32,7 @@ plain_probe(struct export *export)
 		export->reason = REASON_LAYOUTS_OFF;
 		return -ENOTSUP;
 	}
-	int r = plain_leases_start();
+	int r = plain_leases_start(export->mds->conf.state_dir);
 	if (r) {
 		log_warn("%s: file leases cannot be had here (%s): no layouts", export->line->path, strerror(-r));
 		export->reason = REASON_UNSUPPORTED_KERNEL;

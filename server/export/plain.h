@@ -32,8 +32,11 @@ plain_lease(struct layout_lease *lease)
 
 /* plain_lease.c.  Leases belong to the process (descriptors, signals and the sysctl do), so there is one service. */
 
-/* Start it for one more export, or stop it when the last one goes.  -errno: leases cannot be had here. */
-int plain_leases_start(void);
+/*
+ * Start it for one more export, or stop it when the last one goes.  -errno: leases cannot be had here.  In STATE_DIR (of the first) stands what
+ * fs.lease-break-time was, so that a server that was killed leaves it to the next one to put it back.
+ */
+int plain_leases_start(const char *state_dir);
 void plain_leases_stop(void);
 
 /* F_WRLCK on pl->fd.  -EAGAIN: somebody has the file open. */

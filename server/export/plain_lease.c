@@ -3,13 +3,14 @@
  *
  * A local open or truncate of a leased file waits in the kernel, which sends a real-time signal with the descriptor to one thread here; that thread tells
  * layout/recall.c, and the breaker goes on when the lease is dropped.  If the signal queue is full, the kernel sends a bare SIGIO: all leases are then
- * looked at.  The same is done every few seconds, in case.
+ * looked at.  The same is done every second, in case.
  *
  * While leases are out, fs.lease-break-time is 0: the breaker waits for us and not for the 45 s after which it would write to blocks
  * that a client may still write.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,7 +28,7 @@
 #include "server/mds.h"
 
 #define BREAK_TIME "/proc/sys/fs/lease-break-time"
-#define SCAN_MS 5000
+#define SCAN_MS 1000
 
 #define LEASE_SIGNAL (SIGRTMIN + 4)
 
@@ -39,6 +40,7 @@ static struct {
 	int stop_fd, signal_fd;		/* eventfd, signalfd */
 	int sysctl_fd;
 	int break_time;			/* as we found it; -1: not changed by us */
+	char record[PATH_MAX];		/* file with the same, while it is changed */
 	struct plain_lease **by_fd;
 	unsigned size, count;
 } leases = { .lock = PTHREAD_MUTEX_INITIALIZER, .stop_fd = -1, .signal_fd = -1, .sysctl_fd = -1, .break_time = -1 };
@@ -60,10 +62,10 @@ export_block_signals(void)
 }
 
 static int
-break_time_read(void)
+number_read(int fd)
 {
 	char text[16];
-	ssize_t n = pread(leases.sysctl_fd, text, sizeof text - 1, 0);
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
 	if (n <= 0)
 		return -1;
 	text[n] = 0;
@@ -71,23 +73,41 @@ break_time_read(void)
 }
 
 static int
-break_time_write(int seconds)
+number_write(int fd, int value)
 {
 	char text[16];
-	int n = snprintf(text, sizeof text, "%d\n", seconds);
-	return pwrite(leases.sysctl_fd, text, (size_t)n, 0) == n ? 0 : -errno;
+	int n = snprintf(text, sizeof text, "%d\n", value);
+	return pwrite(fd, text, (size_t)n, 0) == n ? 0 : -errno;
+}
+
+/* What a server that was killed had found. */
+static void
+record_read(void)
+{
+	CLEANUP_CLOSE int fd = open(leases.record, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && number_read(leases.sysctl_fd) == 0)
+		leases.break_time = number_read(fd);
+}
+
+static void
+record_write(int value)
+{
+	CLEANUP_CLOSE int fd = open(leases.record, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || number_write(fd, value))
+		log_warn("%s: %s", leases.record, strerror(errno));
 }
 
 /* Make it 0.  Somebody's other value is remembered, to be put back.  leases.lock held. */
 static int
 break_time_hold(void)
 {
-	int now = break_time_read();
+	int now = number_read(leases.sysctl_fd);
 	if (now == 0)
 		return 0;
 	if (now < 0)
 		return -EIO;
-	int r = break_time_write(0);
+	record_write(now);
+	int r = number_write(leases.sysctl_fd, 0);
 	if (r) {
 		log_error("%s: %s: no leases", BREAK_TIME, strerror(-r));
 		return r;
@@ -102,9 +122,11 @@ break_time_hold(void)
 static void
 break_time_restore(void)
 {
-	if (leases.break_time > 0 && break_time_read() == 0 && break_time_write(leases.break_time))
+	if (leases.break_time > 0 && number_read(leases.sysctl_fd) == 0 &&
+	    number_write(leases.sysctl_fd, leases.break_time))
 		log_warn("%s: cannot be set back to %d", BREAK_TIME, leases.break_time);
 	leases.break_time = -1;
+	unlink(leases.record);
 }
 
 static void
@@ -206,14 +228,17 @@ leases_close(void)
 
 /* leases.lock held. */
 static int
-leases_open(void)
+leases_open(const char *state_dir)
 {
 	sigset_t set;
 	lease_signals(&set);
+	snprintf(leases.record, sizeof leases.record, "%s/lease-break-time", state_dir);
 	leases.sysctl_fd = open(BREAK_TIME, O_RDWR | O_CLOEXEC);
 	leases.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	leases.stop_fd = eventfd(0, EFD_CLOEXEC);
 	int r = leases.sysctl_fd < 0 || leases.signal_fd < 0 || leases.stop_fd < 0 ? -errno : 0;
+	if (r == 0)
+		record_read();
 	if (r == 0)
 		r = -pthread_create(&leases.thread, NULL, lease_thread, NULL);
 	if (r)
@@ -222,11 +247,11 @@ leases_open(void)
 }
 
 int
-plain_leases_start(void)
+plain_leases_start(const char *state_dir)
 {
 	LOCK_SCOPE(&leases.lock);
 	if (leases.users == 0) {
-		int r = leases_open();
+		int r = leases_open(state_dir);
 		if (r)
 			return r;
 		/* The kernel is told the thread's id with each lease. */
