@@ -1,0 +1,376 @@
+/*
+ * LAYOUTCOMMIT (RFC 8881 18.42, 12.5.4; RFC 8154 2.4.2, 2.8): what was written to the device made known and durable; see layout.h.
+ *
+ * If the server no longer takes it (restart, fence, lost lease), what was written over data of our layout is in the file all the same, since each
+ * write was answered while the layout was held: COMMIT makes it durable.  What was written into space that held no data is lost: -EIO.
+ */
+#include "client/layout.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/file.h"
+#include "include/log.h"
+#include "proto/nfs4/status.h"
+
+#define RANGES_EACH 1000u		/* in one LAYOUTCOMMIT */
+#define RANGES_MANY 4000u		/* not waiting for an fsync */
+
+struct layout_commit {
+	struct mds_req req;
+	struct node *node;
+	uint64_t ticket;
+	uint64_t first, end;
+	struct commit_ranges ranges;
+	uint32_t at, step;
+	bool reclaim;
+	int status;
+	done_fn *done;			/* reclaim only */
+	void *arg;
+};
+
+/* ---- what is to be told ---- */
+
+static bool
+ranges_add(struct commit_ranges *r, uint64_t offset, uint64_t end)
+{
+	uint32_t i = r->n;
+	while (i > 0 && r->range[i - 1].offset + r->range[i - 1].length >= offset)
+		i--;
+	/* [i, j) touch or overlap it. */
+	uint32_t j = i;
+	for (; j < r->n && r->range[j].offset <= end; j++) {
+		uint64_t to = r->range[j].offset + r->range[j].length;
+		offset = r->range[j].offset < offset ? r->range[j].offset : offset;
+		end = to > end ? to : end;
+	}
+	if (j == i) {
+		if (r->n == r->cap) {
+			uint32_t cap = r->cap ? r->cap * 2 : 16;
+			struct layout_range *range = realloc(r->range, cap * sizeof *range);
+			if (!range)
+				return false;
+			r->range = range;
+			r->cap = cap;
+		}
+		memmove(&r->range[i + 1], &r->range[i], (r->n - i) * sizeof *r->range);
+		r->n++;
+	} else {
+		memmove(&r->range[i + 1], &r->range[j], (r->n - j) * sizeof *r->range);
+		r->n -= j - i - 1;
+	}
+	r->range[i] = (struct layout_range){ .offset = offset, .length = end - offset };
+	return true;
+}
+
+void
+layout_dirty(struct node *node, uint64_t offset, uint64_t end)
+{
+	struct layout *layout = &node->layout;
+	uint64_t at = offset;
+	while (at < end) {
+		const struct map_extent *e = layout_map_find(&layout->map, at);
+		if (!e)
+			break;
+		uint64_t to = range_end(e->e.offset, e->e.length);
+		to = to < end ? to : end;
+		if (e->e.state == EXTENT_INVALID && !ranges_add(&layout->converted, at, to))
+			node_error(node, -ENOMEM);
+		at = to;
+	}
+	layout_map_written(&layout->map, offset, end);
+	if (!layout->dirty) {
+		layout->dirty = true;
+		layout->dirty_first = offset;
+		layout->dirty_end = end;
+	}
+	if (offset < layout->dirty_first)
+		layout->dirty_first = offset;
+	if (end > layout->dirty_end)
+		layout->dirty_end = end;
+	if (layout->converted.n > RANGES_MANY && !layout->commit)
+		layout_commit(node, NULL, NULL);
+}
+
+/* ---- the operation ---- */
+
+static void
+commit_build(struct mds_req *req, struct compound_call *c)
+{
+	struct layout_commit *commit = (struct layout_commit *)req;
+	struct node *node = commit->node;
+	struct layout *layout = &node->layout;
+	uint32_t left = commit->ranges.n - commit->at;
+	commit->step = left < RANGES_EACH ? left : RANGES_EACH;
+	LAYOUTCOMMIT4args args = {
+		.loca_offset = commit->first,
+		.loca_length = commit->end - commit->first,
+		.loca_reclaim = commit->reclaim,
+		.loca_stateid = layout->stateid,
+		.loca_last_write_offset = { .no_newoffset = true, .newoffset4_u.no_offset = commit->end - 1 },
+		.loca_layoutupdate = { .lou_type = layout->type },
+	};
+	uint8_t body[RANGES_EACH * LAYOUT_EXTENT_SIZE + 8];
+	XDR xdrs;
+	ax_init(&xdrs, body, sizeof body, XDR_ENCODE, NULL);
+	if (commit->step) {
+		const struct map_extent *e = layout_map_find(&layout->map, commit->ranges.range[commit->at].offset);
+		static const uint8_t none[NFS4_DEVICEID4_SIZE];
+		if (!layout_update_encode(&xdrs, layout->type, e ? e->e.device : none,
+		    commit->ranges.range + commit->at, commit->step))
+			c->failed = true;
+	}
+	args.loca_layoutupdate.lou_body.lou_body_val = (char *)body;
+	args.loca_layoutupdate.lou_body.lou_body_len = ax_used(&xdrs);
+	compound_putfh(c, &node->fh);
+	compound_call_op(c, OP_LAYOUTCOMMIT, &args);
+}
+
+static void commit_next(struct node *node);
+
+static void
+commit_finish(struct layout_commit *commit)
+{
+	struct node *node = commit->node;
+	struct layout *layout = &node->layout;
+	struct waiter *w, *next;
+	uint64_t ticket = commit->ticket;
+	int status = commit->status;
+	layout->commit = NULL;
+	free(commit->ranges.range);
+	free(commit);
+	if (status)
+		node_error(node, status);
+	for (w = TAILQ_FIRST(&layout->commit_waiters); w; w = next) {
+		next = TAILQ_NEXT(w, link);
+		if (w->ticket > ticket)
+			continue;
+		TAILQ_REMOVE(&layout->commit_waiters, w, link);
+		if (w->done)
+			w->done(w->arg, status);
+		free(w);
+	}
+	if (!layout->commit && !TAILQ_EMPTY(&layout->commit_waiters))
+		commit_next(node);
+	node_put(node);
+}
+
+/* ---- without a layout: durable by COMMIT, mtime by SETATTR ---- */
+
+static void
+inplace_build(struct mds_req *req, struct compound_call *c)
+{
+	struct layout_commit *commit = (struct layout_commit *)req;
+	char buf[64];
+	XDR xdrs;
+	COMMIT4args args = { 0 };
+	SETATTR4args set;
+	struct nfs_attrs attrs = { .time_modify_set.set_it = SET_TO_SERVER_TIME4 };
+	memset(&set, 0, sizeof set);
+	compound_putfh(c, &commit->node->fh);
+	compound_call_op(c, OP_COMMIT, &args);
+	attr_set(&attrs.mask, FATTR4_TIME_MODIFY_SET);
+	/* Attributes of a SETATTR are the bytes of a fattr4: by hand into a buffer, then raw. */
+	ax_init(&xdrs, buf, sizeof buf, XDR_ENCODE, NULL);
+	XDR *raw = attrs_encode(&xdrs, &attrs, &attrs.mask) ? compound_call_raw(c, OP_SETATTR) : NULL;
+	if (!raw)
+		return;
+	c->failed |= !xdr_stateid4(raw, &set.stateid) || !ax_put_fixed(raw, buf, ax_used(&xdrs));
+}
+
+static void
+inplace_done(struct mds_req *req, int status, struct reply *reply)
+{
+	struct layout_commit *commit = (struct layout_commit *)req;
+	if (!status)
+		status = reply_op(reply, OP_PUTFH);
+	if (!status)
+		status = reply_op(reply, OP_COMMIT);
+	commit->node->m->stats.nfs_commit++;
+	commit->status = status ? -EIO : 0;
+	commit_finish(commit);
+}
+
+static void
+commit_refused(struct layout_commit *commit, const char *why)
+{
+	if (commit->ranges.n) {
+		log_warn("LAYOUTCOMMIT: %s: data written into new space is lost", why);
+		commit->status = -EIO;
+		commit_finish(commit);
+		return;
+	}
+	commit->req.build = inplace_build;
+	commit->req.done = inplace_done;
+	mds_submit(&commit->node->m->mds, &commit->req);
+}
+
+static void
+commit_done(struct mds_req *req, int status, struct reply *reply)
+{
+	struct layout_commit *commit = (struct layout_commit *)req;
+	struct node *node = commit->node;
+	if (status) {
+		commit->status = status;
+		commit_finish(commit);
+		return;
+	}
+	node->m->stats.layoutcommit++;
+	status = reply_op(reply, OP_PUTFH);
+	if (!status)
+		status = reply_op(reply, OP_LAYOUTCOMMIT);
+	if (!status) {
+		const newsize4 *size = &reply->res.nfs_resop4_u.oplayoutcommit.LAYOUTCOMMIT4res_u.locr_resok4.locr_newsize;
+		if (size->ns_sizechanged && size->newsize4_u.ns_size > node->size)
+			node->size = size->newsize4_u.ns_size;
+		commit->at += commit->step;
+		if (commit->at < commit->ranges.n)
+			mds_submit(&node->m->mds, &commit->req);
+		else
+			commit_finish(commit);
+		return;
+	}
+	if (reply->status == NFS4ERR_OLD_STATEID) {
+		mds_submit(&node->m->mds, &commit->req);	/* built anew, by the newest */
+		return;
+	}
+	if (status_is_state(reply->status))
+		layout_lost(node);
+	commit_refused(commit, nfs4_status_name(reply->status));
+}
+
+/* A snapshot of what is dirty. */
+static struct layout_commit *
+commit_new(struct node *node)
+{
+	struct layout *layout = &node->layout;
+	struct layout_commit *commit = calloc(1, sizeof *commit);
+	if (!commit)
+		return NULL;
+	commit->node = node_ref(node);
+	commit->req.build = commit_build;
+	commit->req.done = commit_done;
+	commit->req.flags = MDS_CACHE;
+	commit->first = layout->dirty_first;
+	commit->end = layout->dirty_end;
+	commit->ranges = layout->converted;
+	commit->ticket = ++layout->commit_ticket;
+	layout->converted = (struct commit_ranges){ 0 };
+	layout->dirty = false;
+	return commit;
+}
+
+static void
+commit_next(struct node *node)
+{
+	struct layout *layout = &node->layout;
+	struct layout_commit *commit = commit_new(node);
+	if (!commit) {
+		struct waiter *w;
+		node_error(node, -ENOMEM);
+		while ((w = TAILQ_FIRST(&layout->commit_waiters))) {
+			TAILQ_REMOVE(&layout->commit_waiters, w, link);
+			if (w->done)
+				w->done(w->arg, -ENOMEM);
+			free(w);
+		}
+		return;
+	}
+	layout->commit = commit;
+	if (layout->have_stateid)
+		mds_submit(&node->m->mds, &commit->req);
+	else
+		commit_refused(commit, "the layout is gone");
+}
+
+void
+layout_commit(struct node *node, done_fn *done, void *arg)
+{
+	struct layout *layout = &node->layout;
+	if (!layout->dirty && !layout->commit) {
+		if (done)
+			done(arg, 0);
+		return;
+	}
+	struct waiter *w = calloc(1, sizeof *w);
+	if (!w) {
+		if (done)
+			done(arg, -ENOMEM);
+		return;
+	}
+	w->done = done;
+	w->arg = arg;
+	w->ticket = layout->dirty ? layout->commit_ticket + 1 : layout->commit->ticket;
+	TAILQ_INSERT_TAIL(&layout->commit_waiters, w, link);
+	if (!layout->commit)
+		commit_next(node);
+}
+
+/* ---- after a restart of the server ---- */
+
+static void
+reclaim_done(struct mds_req *req, int status, struct reply *reply)
+{
+	struct layout_commit *commit = (struct layout_commit *)req;
+	struct node *node = commit->node;
+	done_fn *done = commit->done;
+	void *arg = commit->arg;
+	if (!status) {
+		node->m->stats.layoutcommit++;
+		status = reply_op(reply, OP_PUTFH);
+	}
+	if (!status)
+		status = reply_op(reply, OP_LAYOUTCOMMIT);
+	commit->at += commit->step;
+	if (!status && commit->at < commit->ranges.n) {
+		mds_submit(&node->m->mds, &commit->req);
+		return;
+	}
+	if (status) {
+		log_warn("LAYOUTCOMMIT by reclaim: %s: data written into new space is lost",
+		    reply ? nfs4_status_name(reply->status) : strerror(-status));
+		node_error(node, -EIO);
+	}
+	free(commit->ranges.range);
+	free(commit);
+	node_put(node);
+	done(arg, 0);
+}
+
+void
+layout_commit_reclaim(struct node *node, done_fn *done, void *arg)
+{
+	struct layout *layout = &node->layout;
+	/* What is under way will be refused as of a layout that is gone: its ranges are reclaimed here. */
+	if (layout->commit) {
+		struct commit_ranges *r = &layout->commit->ranges;
+		for (uint32_t i = layout->commit->at; i < r->n; i++)
+			if (!ranges_add(&layout->converted, r->range[i].offset, r->range[i].offset + r->range[i].length))
+				node_error(node, -ENOMEM);
+		r->n = layout->commit->at = 0;
+		if (!layout->dirty) {
+			layout->dirty_first = layout->commit->first;
+			layout->dirty_end = layout->commit->end;
+		}
+	}
+	bool dirty = layout->dirty;
+	struct layout_commit *commit = layout->converted.n ? commit_new(node) : NULL;
+	layout->dirty = dirty;		/* what is in place still wants COMMIT */
+	if (!commit) {
+		if (layout->converted.n)
+			node_error(node, -ENOMEM);
+		done(arg, 0);
+		return;
+	}
+	const struct layout_range *last = &commit->ranges.range[commit->ranges.n - 1];
+	if (last->offset + last->length > commit->end)
+		commit->end = last->offset + last->length;
+	commit->ticket = --layout->commit_ticket;
+	commit->reclaim = true;
+	commit->req.done = reclaim_done;
+	commit->req.flags = MDS_CACHE | MDS_PRIVILEGED;
+	commit->done = done;
+	commit->arg = arg;
+	mds_submit(&node->m->mds, &commit->req);
+}
