@@ -11,4 +11,46 @@ libbdev_la_SOURCES = \
 	client/ioplan.c client/ioplan.h \
 	client/match.c client/match.h \
 	client/topology.c client/topology.h
-libbdev_la_LIBADD = libproto.la $(ISCSI_LIBS) $(URING_LIBS) $(EV_LIBS)
+libbdev_la_LIBADD = $(ISCSI_LIBS) $(URING_LIBS) $(EV_LIBS)
+
+# The library.  Everything in it is also in libclient.la, for the unit tests, which see more than pnfs_*.
+noinst_LTLIBRARIES += libclient.la
+lib_LTLIBRARIES += libpnfs.la
+pkgconfig_DATA += client/libpnfs.pc
+pnfsincludedir = $(includedir)/pnfs
+pnfsinclude_HEADERS = include/pnfs/pnfs.h
+
+libclient_la_SOURCES = \
+	client/callback.c client/callback.h \
+	client/compound.c client/compound.h \
+	client/device.c client/device.h \
+	client/file.c client/file.h \
+	client/io.c client/io.h \
+	client/io_direct.c \
+	client/layout.h \
+	client/layout_commit.c \
+	client/layout_get.c \
+	client/layout_map.c client/layout_map.h \
+	client/layout_return.c \
+	client/lease.c client/lease.h \
+	client/list.c \
+	client/map.c client/map.h \
+	client/mds.c client/mds.h \
+	client/mds_cb.c \
+	client/mds_conn.c \
+	client/mds_session.c \
+	client/mdsio.c client/mdsio.h \
+	client/mount.c client/mount.h \
+	client/names.c \
+	client/node.c client/node.h \
+	client/open.c \
+	client/recover.c \
+	client/stats.c \
+	client/sync.c client/sync.h \
+	client/url.c client/url.h \
+	client/walk.c client/walk.h
+libclient_la_LIBADD =
+
+libpnfs_la_SOURCES =
+libpnfs_la_LIBADD = libclient.la libbdev.la libproto.la
+libpnfs_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info 0:0:0 -export-symbols-regex '^pnfs_'
