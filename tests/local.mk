@@ -22,15 +22,24 @@ unit_tests = \
 	tests/unit/proto/rpc/test_rpc_msg \
 	tests/unit/proto/test_log \
 	tests/unit/proto/xdr/test_xdr_arena \
+	tests/unit/server/conf/test_conf \
+	tests/unit/server/conf/test_exports \
+	tests/unit/server/conf/test_exports_line \
 	tests/unit/server/export/test_backing \
 	tests/unit/server/export/test_fiemap \
 	tests/unit/server/fence/test_command \
 	tests/unit/server/fence/test_scsi_cdb \
+	tests/unit/server/fs/test_handle \
+	tests/unit/server/fs/test_inode \
+	tests/unit/server/fs/test_posix_attr \
+	tests/unit/server/fs/test_posix_data \
+	tests/unit/server/fs/test_posix_dir \
+	tests/unit/server/fs/test_posix_modify \
+	tests/unit/server/fs/test_pseudo \
 	tests/unit/server/layout/test_conflict \
 	tests/unit/server/layout/test_designator \
 	tests/unit/server/layout/test_extent \
 	tests/unit/server/layout/test_range \
-	tests/unit/server/conf/test_exports_line \
 	tests/unit/server/nfs4/test_attr \
 	tests/unit/server/nfs4/test_name \
 	tests/unit/server/nfs4/test_op_attr \
@@ -112,3 +121,23 @@ tests_unit_server_layout_test_extent_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_range_LDADD = libserver.la $(LDADD)
 
 tests_unit_server_conf_test_exports_line_LDADD = libserver.la $(LDADD)
+# Tests that want an XFS of their own add these to their sources.
+XFS_FIXTURE = tests/unit/xfs_fixture.c tests/unit/xfs_fixture.h
+
+FS_SOURCES = tests/unit/server/fs/fs_fixture.c tests/unit/server/fs/fs_fixture.h $(XFS_FIXTURE)
+tests_unit_server_fs_test_handle_SOURCES = tests/unit/server/fs/test_handle.c $(FS_SOURCES)
+tests_unit_server_fs_test_handle_LDADD = $(SERVER_LDADD)
+tests_unit_server_fs_test_inode_SOURCES = tests/unit/server/fs/test_inode.c $(FS_SOURCES)
+tests_unit_server_fs_test_inode_LDADD = $(SERVER_LDADD)
+tests_unit_server_fs_test_posix_attr_SOURCES = tests/unit/server/fs/test_posix_attr.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_attr_LDADD = $(SERVER_LDADD)
+tests_unit_server_fs_test_posix_data_SOURCES = tests/unit/server/fs/test_posix_data.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_data_LDADD = $(SERVER_LDADD)
+tests_unit_server_fs_test_posix_dir_SOURCES = tests/unit/server/fs/test_posix_dir.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_dir_LDADD = $(SERVER_LDADD)
+tests_unit_server_fs_test_posix_modify_SOURCES = tests/unit/server/fs/test_posix_modify.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_modify_LDADD = $(SERVER_LDADD)
+tests_unit_server_fs_test_pseudo_SOURCES = tests/unit/server/fs/test_pseudo.c $(FS_SOURCES)
+tests_unit_server_fs_test_pseudo_LDADD = $(SERVER_LDADD)
+tests_unit_server_conf_test_conf_LDADD = $(SERVER_LDADD)
+tests_unit_server_conf_test_exports_LDADD = $(SERVER_LDADD)
