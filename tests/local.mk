@@ -141,3 +141,17 @@ tests_unit_server_fs_test_pseudo_SOURCES = tests/unit/server/fs/test_pseudo.c $(
 tests_unit_server_fs_test_pseudo_LDADD = $(SERVER_LDADD)
 tests_unit_server_conf_test_conf_LDADD = $(SERVER_LDADD)
 tests_unit_server_conf_test_exports_LDADD = $(SERVER_LDADD)
+
+# Fuzz targets: tests/fuzz/fuzz_X.c, corpus in tests/fuzz/corpus/X; configure --enable-fuzzers CC=clang.
+fuzz_targets = \
+	tests/fuzz/fuzz_conf \
+	tests/fuzz/fuzz_exports
+FUZZ_ENGINE = $(AM_LDFLAGS) -fsanitize=fuzzer
+if FUZZERS
+noinst_PROGRAMS += $(fuzz_targets)
+endif
+EXTRA_DIST += tests/fuzz/corpus
+tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_conf_LDADD = $(SERVER_LDADD)
+tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_exports_LDADD = $(SERVER_LDADD)
