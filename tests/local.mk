@@ -46,6 +46,7 @@ unit_tests = \
 	tests/unit/server/nfs4/test_op_device \
 	tests/unit/server/nfs4/test_op_dir \
 	tests/unit/server/nfs4/test_op_io \
+	tests/unit/server/nfs4/test_op_open \
 	tests/unit/server/nfs4/test_op_readdir \
 	tests/unit/server/state/test_lock \
 	tests/unit/server/state/test_open \
@@ -155,3 +156,6 @@ tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_conf_LDADD = $(SERVER_LDADD)
 tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_exports_LDADD = $(SERVER_LDADD)
+tests_unit_server_nfs4_test_op_open_SOURCES = tests/unit/server/nfs4/test_op_open.c \
+	tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(STATE_FAKE)
+tests_unit_server_nfs4_test_op_open_LDADD = $(STATE_LDADD)

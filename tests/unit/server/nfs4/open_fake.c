@@ -1,0 +1,306 @@
+/* See open_fake.h. */
+#include "tests/unit/server/nfs4/open_fake.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/conf/exports.h"
+#include "server/net/conn.h"
+
+struct open_fake *of;
+static struct export_client rw_client = { .rw = true };
+
+static struct open_fake_file *
+file_of(const struct inode *inode)
+{
+	for (unsigned i = 0; i < of->nfiles; i++)
+		if (of->file[i].inode == inode)
+			return &of->file[i];
+	ck_abort_msg("no such inode");
+	return NULL;
+}
+
+struct open_fake_file *
+open_fake_find(const char *name)
+{
+	for (unsigned i = 1; i < of->nfiles; i++)
+		if (!of->file[i].removed && !strcmp(of->file[i].name, name))
+			return &of->file[i];
+	return NULL;
+}
+
+struct open_fake_file *
+open_fake_add(const char *name, mode_t mode, uid_t uid)
+{
+	struct open_fake_file *f = &of->file[of->nfiles++];
+
+	ck_assert_uint_le(of->nfiles, OPEN_FAKE_FILES);
+	snprintf(f->name, sizeof f->name, "%s", name);
+	f->inode = fake_inode_new(mode & S_IFMT);
+	f->st.stx.stx_mode = mode;
+	f->st.stx.stx_uid = f->st.stx.stx_gid = uid;
+	f->st.change = 100;
+	return f;
+}
+
+void
+open_fake_setup(void)
+{
+	of = calloc(1, sizeof *of);
+	fake_mds_init(&of->mds);
+	pthread_mutex_unlock(&of->mds.state_lock);
+	fake_client_init(&of->client[0], 51);
+	fake_client_init(&of->client[1], 52);
+	open_fake_add("", S_IFDIR | 0777, 0);
+	of->c.mds = &of->mds;
+	of->c.minor = 1;
+	arena_init(&of->c.arena, 0);
+	open_fake_be(0, 1000);
+}
+
+void
+open_fake_teardown(void)
+{
+	open_fake_cd(NULL);
+	pthread_mutex_lock(&of->mds.state_lock);
+	for (unsigned i = 0; i < 2; i++)
+		fake_client_release(&of->mds, &of->client[i]);
+	fake_mds_end(&of->mds);
+	for (unsigned i = 0; i < of->nfiles; i++)
+		fake_inode_free(of->file[i].inode);
+	arena_destroy(&of->c.arena);
+	free(of);
+}
+
+void
+open_fake_cd(struct open_fake_file *file)
+{
+	if (of->c.cur)
+		inode_put(of->c.cur);
+	of->c.cur = file ? inode_get(file->inode) : NULL;
+	of->c.cur_opts = &rw_client;
+	of->c.cur_sid_valid = false;
+}
+
+void
+open_fake_be(unsigned client, uid_t uid)
+{
+	of->c.client = &of->client[client];
+	of->c.cred = (struct fs_cred){ .uid = uid, .gid = uid };
+	open_fake_cd(&of->file[0]);
+}
+
+nfsstat4
+open_fake_run(op_fn *op)
+{
+	memset(&of->res, 0, sizeof of->res);
+	nfsstat4 status = op(&of->c, &of->arg, &of->res);
+	/* No lock may stay behind. */
+	ck_assert_int_eq(pthread_mutex_trylock(&of->mds.state_lock), 0);
+	pthread_mutex_unlock(&of->mds.state_lock);
+	ck_assert_int_eq(pthread_rwlock_trywrlock(&of->c.cur->io_lock), 0);
+	pthread_rwlock_unlock(&of->c.cur->io_lock);
+	return status;
+}
+
+/* ---- fs/ ---- */
+
+int
+fs_lookup(struct inode *dir, const char *name, unsigned len, struct inode **inode)
+{
+	char buf[64] = { 0 };
+
+	ck_assert_ptr_eq(dir, of->file[0].inode);
+	memcpy(buf, name, len < sizeof buf ? len : sizeof buf - 1);
+	struct open_fake_file *f = open_fake_find(buf);
+	if (!f)
+		return -ENOENT;
+	*inode = inode_get(f->inode);
+	return 0;
+}
+
+int
+fs_create(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred, mode_t mode,
+    struct inode **inode, struct fs_change *change)
+{
+	char buf[64] = { 0 };
+	struct open_fake_file *f = file_of(dir);
+
+	memcpy(buf, name, len);
+	change->before = f->st.change++;
+	change->after = f->st.change;
+	of->creates++;
+	f = open_fake_add(buf, S_IFREG | mode, cred->uid);
+	*inode = inode_get(f->inode);
+	return 0;
+}
+
+int
+fs_remove(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred, struct fs_change *change)
+{
+	char buf[64] = { 0 };
+
+	(void)dir;
+	(void)cred;
+	(void)change;
+	memcpy(buf, name, len);
+	open_fake_find(buf)->removed = true;
+	return 0;
+}
+
+int
+fs_getattr(struct inode *inode, struct fs_stat *st)
+{
+	*st = file_of(inode)->st;
+	return 0;
+}
+
+int
+fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_setattr *set, bool may_write)
+{
+	struct open_fake_file *f = file_of(inode);
+	bool free = pthread_rwlock_tryrdlock(&inode->io_lock) == 0;
+
+	(void)cred;
+	ck_assert(may_write);
+	if (free)
+		pthread_rwlock_unlock(&inode->io_lock);
+	if (set->what & of->setattr_fails_at)
+		return of->setattr_err;
+	if (set->what & FS_SET_SIZE) {
+		of->truncates++;
+		of->locked_at_truncate = !free;
+		f->st.stx.stx_size = set->size;
+	}
+	if (set->what & FS_SET_ATIME)
+		f->st.stx.stx_atime.tv_sec = set->atime.tv_sec;
+	if (set->what & FS_SET_MTIME)
+		f->st.stx.stx_mtime.tv_sec = set->mtime.tv_sec;
+	if (set->what & FS_SET_UID)
+		f->st.stx.stx_uid = set->uid;
+	return 0;
+}
+
+unsigned
+fs_access(const struct fs_stat *st, const struct fs_cred *cred, unsigned mask)
+{
+	mode_t m = st->stx.stx_mode;
+
+	return mask & (cred->uid == st->stx.stx_uid ? m >> 6 : cred->gid == st->stx.stx_gid ? m >> 3 : m) & 7;
+}
+
+int
+fs_statfs(struct inode *inode, struct fs_space *space)
+{
+	(void)inode;
+	*space = (struct fs_space){ 0 };
+	return 0;
+}
+
+uint64_t
+fs_mounted_on(const struct inode *inode)
+{
+	return inode->ino;
+}
+
+/* ---- layout/, net/, compound_fh.c ---- */
+
+nfsstat4
+layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enum layout_need need, uint64_t offset,
+    uint64_t length)
+{
+	(void)mds;
+	(void)inode;
+	(void)client;
+	ck_assert(need == LAYOUT_NEED_BLOCKS && offset == 0 && length == UINT64_MAX);
+	of->ways++;
+	return of->make_way;
+}
+
+bool
+layout_clear_locked(const struct inode *inode, const struct client *client, enum layout_need need, uint64_t offset,
+    uint64_t length)
+{
+	(void)inode;
+	(void)client;
+	(void)need;
+	(void)offset;
+	(void)length;
+	return true;
+}
+
+bool
+layout_any(const struct inode *inode)
+{
+	(void)inode;
+	return false;
+}
+
+void
+layout_closed_locked(struct mds *mds, struct inode *inode, struct client *client)
+{
+	(void)mds;
+	(void)inode;
+	(void)client;
+	of->layouts_closed++;
+}
+
+void
+layout_fence_acked_locked(struct mds *mds, struct client *client)
+{
+	(void)mds;
+	(void)client;
+}
+
+const struct export_client *
+conn_export_client(struct conn *conn, const struct export_line *line, bool on_loop)
+{
+	(void)conn;
+	(void)line;
+	(void)on_loop;
+	return &rw_client;
+}
+
+nfsstat4
+compound_set_fh(struct compound *c, struct inode *inode)
+{
+	inode_put(c->cur);
+	c->cur = inode;
+	c->cur_sid_valid = false;
+	return NFS4_OK;
+}
+
+void
+compound_set_stateid(struct compound *c, const stateid4 *sid)
+{
+	c->cur_sid = *sid;
+	c->cur_sid_valid = true;
+}
+
+nfsstat4
+compound_resolve_stateid(struct compound *c, stateid4 *sid)
+{
+	if (!stateid_is_current(sid))
+		return NFS4_OK;
+	if (!c->cur_sid_valid)
+		return NFS4ERR_BAD_STATEID;
+	*sid = c->cur_sid;
+	return NFS4_OK;
+}
+
+nfsstat4
+compound_check_rw(struct compound *c)
+{
+	(void)c;
+	return of->readonly ? NFS4ERR_ROFS : NFS4_OK;
+}
+
+uint32_t
+compound_room(struct compound *c)
+{
+	(void)c;
+	return 4096;
+}
