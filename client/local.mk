@@ -54,3 +54,17 @@ libclient_la_LIBADD =
 libpnfs_la_SOURCES =
 libpnfs_la_LIBADD = libclient.la libbdev.la libproto.la
 libpnfs_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info 0:0:0 -export-symbols-regex '^pnfs_'
+
+# The command.  Its benchmark drives a LUN by itself, with the same code as libpnfs underneath.
+bin_PROGRAMS += pnfs
+pnfs_SOURCES = \
+	client/tools/bench_load.c client/tools/bench_load.h \
+	client/tools/cmd_bench.c \
+	client/tools/cmd_copy.c \
+	client/tools/cmd_names.c \
+	client/tools/main.c \
+	client/tools/pipe.c \
+	client/tools/progress.c \
+	client/tools/report.c \
+	client/tools/tool.h
+pnfs_LDADD = libpnfs.la libbdev.la libproto.la $(JANSSON_LIBS)
