@@ -23,12 +23,14 @@ struct client {
 static void
 client_open(struct client *c, struct inode *inode, unsigned blocks)
 {
-	struct { struct fiemap map; struct fiemap_extent extent; } f = { .map = { .fm_length = FIEMAP_MAX_OFFSET,
-		.fm_flags = FIEMAP_FLAG_SYNC, .fm_extent_count = 1 } };
+	union { struct fiemap map; char room[sizeof(struct fiemap) + sizeof(struct fiemap_extent)]; } f = { .map = {
+		.fm_length = FIEMAP_MAX_OFFSET, .fm_flags = FIEMAP_FLAG_SYNC, .fm_extent_count = 1 } };
 	ck_assert_int_eq(ioctl(inode_data_fd(inode), FS_IOC_FIEMAP, &f), 0);
 	ck_assert_uint_eq(f.map.fm_mapped_extents, 1);
-	c->addr = f.map.fm_extents[0].fe_physical;
-	ck_assert_uint_ge(f.map.fm_extents[0].fe_length, blocks * BLOCK);
+	struct fiemap_extent extent;
+	memcpy(&extent, f.room + sizeof f.map, sizeof extent);
+	c->addr = extent.fe_physical;
+	ck_assert_uint_ge(extent.fe_length, blocks * BLOCK);
 	c->fd = open(xfs.loop, O_RDWR | O_DIRECT | O_CLOEXEC);
 	ck_assert_int_ge(c->fd, 0);
 	ck_assert_int_eq(posix_memalign((void **)&c->block, BLOCK, BLOCK), 0);
