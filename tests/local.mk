@@ -144,9 +144,15 @@ tests_unit_server_conf_test_conf_LDADD = $(SERVER_LDADD)
 tests_unit_server_conf_test_exports_LDADD = $(SERVER_LDADD)
 
 # Fuzz targets: tests/fuzz/fuzz_X.c, corpus in tests/fuzz/corpus/X; configure --enable-fuzzers CC=clang.
+# Each needs its _LDFLAGS line, and an _LDADD line if it is not of the wire.
 fuzz_targets = \
+	tests/fuzz/fuzz_compound \
 	tests/fuzz/fuzz_conf \
-	tests/fuzz/fuzz_exports
+	tests/fuzz/fuzz_device_addr \
+	tests/fuzz/fuzz_exports \
+	tests/fuzz/fuzz_fattr4 \
+	tests/fuzz/fuzz_layout_update \
+	tests/fuzz/fuzz_rpc_record
 FUZZ_ENGINE = $(AM_LDFLAGS) -fsanitize=fuzzer
 if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
@@ -156,6 +162,12 @@ tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_conf_LDADD = $(SERVER_LDADD)
 tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_exports_LDADD = $(SERVER_LDADD)
+tests_fuzz_fuzz_compound_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_device_addr_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_fattr4_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_layout_update_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_rpc_record_LDFLAGS = $(FUZZ_ENGINE)
+
 tests_unit_server_nfs4_test_op_open_SOURCES = tests/unit/server/nfs4/test_op_open.c \
 	tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(STATE_FAKE)
 tests_unit_server_nfs4_test_op_open_LDADD = $(STATE_LDADD)

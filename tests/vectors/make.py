@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the golden vectors (*.hex) beside this file.
+"""Write the golden vectors (*.hex) beside this file, and seeds of the fuzz targets made of them.
 
 Run by hand; the results are committed.  The packer below is written from
 RFC 4506 and knows nothing of rpcgen's output, so that test_vectors.c compares two
@@ -214,8 +214,46 @@ VECTORS = {
     'rpc-reply-badcred': u32(0x01020304) + u32(1) + u32(1) + u32(1) + u32(1),
 }
 
+
+
+def record(*fragments):
+    marks = [u32(len(f) | (0x80000000 if i == len(fragments) - 1 else 0))
+             for i, f in enumerate(fragments)]
+    return b''.join(m + f for m, f in zip(marks, fragments))
+
+
+# Seeds of the fuzz targets: {target: {seed: bytes}}; the first byte chooses the mode (fuzz_*.c).
+def corpus():
+    v = VECTORS
+    c = {t: {} for t in ('rpc_record', 'fattr4', 'layout_update', 'device_addr', 'compound')}
+    for name, data in v.items():
+        kind = name.split('-')[0]
+        scsi = bytes([name.endswith('scsi')])
+        if kind in ('loc', 'lou'):
+            c['layout_update'][name] = scsi + data
+        elif kind == 'dev':
+            c['device_addr'][name] = scsi + data
+        elif kind == 'fattr':
+            c['fattr4'][name] = data
+        elif kind == 'rpc':
+            c['rpc_record'][name] = b'\0' + record(data)
+        else:
+            mode = 2 * (kind == 'cb') + ('reply' in name)
+            c['compound'][name] = bytes([mode]) + data
+    call = v['rpc-call'] + v['call-layoutget']
+    c['rpc_record']['two-records'] = b'\7' + record(call) + record(v['rpc-reply'])
+    c['rpc_record']['fragments'] = b'\0' + record(call[:8], b'', call[8:20], call[20:])
+    return c
+
+
 if __name__ == '__main__':
     here = os.path.dirname(os.path.abspath(__file__))
+    for target, seeds in corpus().items():
+        where = os.path.join(here, '..', 'fuzz', 'corpus', target)
+        os.makedirs(where, exist_ok=True)
+        for name, data in seeds.items():
+            with open(os.path.join(where, name), 'wb') as f:
+                f.write(data)
     for name, data in VECTORS.items():
         assert len(data) % 4 == 0
         words = [data[i:i + 4].hex() for i in range(0, len(data), 4)]
