@@ -36,10 +36,13 @@ unit_tests = \
 	tests/unit/server/fs/test_posix_dir \
 	tests/unit/server/fs/test_posix_modify \
 	tests/unit/server/fs/test_pseudo \
+	tests/unit/server/layout/test_commit \
 	tests/unit/server/layout/test_conflict \
 	tests/unit/server/layout/test_designator \
 	tests/unit/server/layout/test_extent \
+	tests/unit/server/layout/test_layout \
 	tests/unit/server/layout/test_range \
+	tests/unit/server/layout/test_recall \
 	tests/unit/server/nfs4/test_attr \
 	tests/unit/server/nfs4/test_name \
 	tests/unit/server/nfs4/test_op_attr \
@@ -116,10 +119,6 @@ tests_unit_server_nfs4_test_op_dir_LDADD = $(NFS4_LDADD)
 tests_unit_server_nfs4_test_op_io_LDADD = $(NFS4_LDADD)
 tests_unit_server_nfs4_test_op_readdir_LDADD = $(NFS4_LDADD)
 
-# layouts
-tests_unit_server_layout_test_conflict_LDADD = libserver.la $(LDADD)
-tests_unit_server_layout_test_extent_LDADD = libserver.la $(LDADD)
-tests_unit_server_layout_test_range_LDADD = libserver.la $(LDADD)
 
 tests_unit_server_conf_test_exports_line_LDADD = libserver.la $(LDADD)
 # Tests that want an XFS of their own add these to their sources.
@@ -171,3 +170,15 @@ tests_fuzz_fuzz_rpc_record_LDFLAGS = $(FUZZ_ENGINE)
 tests_unit_server_nfs4_test_op_open_SOURCES = tests/unit/server/nfs4/test_op_open.c \
 	tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(STATE_FAKE)
 tests_unit_server_nfs4_test_op_open_LDADD = $(STATE_LDADD)
+
+# layouts
+LAYOUT_FAKE = tests/unit/server/layout/fake_layout.c tests/unit/server/layout/fake_layout.h $(STATE_FAKE)
+tests_unit_server_layout_test_commit_SOURCES = tests/unit/server/layout/test_commit.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_commit_LDADD = libserver.la $(LDADD)
+tests_unit_server_layout_test_conflict_LDADD = libserver.la $(LDADD)
+tests_unit_server_layout_test_extent_LDADD = libserver.la $(LDADD)
+tests_unit_server_layout_test_layout_SOURCES = tests/unit/server/layout/test_layout.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_layout_LDADD = libserver.la $(LDADD)
+tests_unit_server_layout_test_range_LDADD = libserver.la $(LDADD)
+tests_unit_server_layout_test_recall_SOURCES = tests/unit/server/layout/test_recall.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_recall_LDADD = libserver.la $(LDADD)

@@ -273,6 +273,28 @@ layout_own(const struct layout *layout, const struct client *client)
 	return client && layout->known && !layout->obj.revoked && layout->obj.client == client;
 }
 
+/*
+ * Who waits longer goes first: a want holds off those that came after it, so that two who were refused do not refuse each other.  A BLOCKS
+ * operation, which wants hold off never, holds off all.
+ */
+static bool
+want_counts(const struct layout_file *file, unsigned i, unsigned own)
+{
+	return file->wants[i].need == LAYOUT_NEED_BLOCKS || i < own;
+}
+
+/* The place of CLIENT's own want in the queue; behind the last if it has none. */
+static unsigned
+want_own(const struct layout_file *file, uint64_t owner, enum layout_need need, struct range r)
+{
+	unsigned i = 0;
+
+	while (i < file->nwants && (file->wants[i].owner != owner || file->wants[i].need != need ||
+	    !range_overlap(file->wants[i].range, r)))
+		i++;
+	return i;
+}
+
 uint64_t
 layout_obstacle_locked(const struct layout_file *file, const struct client *client, enum layout_need need, struct range r)
 {
@@ -284,8 +306,10 @@ layout_obstacle_locked(const struct layout_file *file, const struct client *clie
 		if (layout->recall.state != RECALL_NONE && range_overlap(layout->recall.range, r))
 			r.end = layout->recall.range.start > r.start ? layout->recall.range.start : r.start;
 	}
+	unsigned own = want_own(file, client->id, need, r);
 	for (unsigned i = 0; i < file->nwants; i++)
-		r.end = conflict_want_first(&file->wants[i], client->id, need, r);
+		if (want_counts(file, i, own))
+			r.end = conflict_want_first(&file->wants[i], client->id, need, r);
 	return r.end;
 }
 
@@ -310,11 +334,10 @@ layout_want_locked(struct mds *mds, struct layout_file *file, uint64_t owner, en
 
 	(void)mds;
 	file_drop_wants_locked(file, now);
-	for (unsigned i = 0; i < file->nwants && !w; i++)
-		if (file->wants[i].owner == owner && file->wants[i].need == need &&
-		    range_overlap(file->wants[i].range, r))
-			w = &file->wants[i];
-	if (!w && file->nwants < LAYOUT_WANTS) {
+	unsigned own = want_own(file, owner, need, r);
+	if (own < file->nwants)
+		w = &file->wants[own];
+	else if (file->nwants < LAYOUT_WANTS) {
 		w = &file->wants[file->nwants++];
 		*w = (struct want){ .owner = owner, .need = need, .range = r };
 		atomic_fetch_add(&file->inode->layouts, 1);
@@ -332,9 +355,8 @@ layout_want_locked(struct mds *mds, struct layout_file *file, uint64_t owner, en
 	file_wait_locked(file);
 }
 
-/* The operation goes through: what it was waiting for is over. */
-static void
-want_met_locked(struct layout_file *file, uint64_t owner, enum layout_need need, struct range r)
+void
+layout_want_met_locked(struct layout_file *file, uint64_t owner, enum layout_need need, struct range r)
 {
 	uint64_t now = mds_now_ms();
 
@@ -345,6 +367,7 @@ want_met_locked(struct layout_file *file, uint64_t owner, enum layout_need need,
 		w->met = true;
 		w->expires_ms = need == LAYOUT_NEED_BLOCKS ? now + WANT_MET_MS : now;
 	}
+	file_drop_wants_locked(file, now);
 }
 
 static bool
@@ -391,7 +414,7 @@ layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enu
 		layout_want_locked(mds, file, owner, need, r);
 		send = true;
 	} else if (file) {
-		want_met_locked(file, owner, need, r);
+		layout_want_met_locked(file, owner, need, r);
 	}
 	if (clear && need == LAYOUT_NEED_BLOCKS)
 		returned_forget_locked(mds->layouts, inode, NULL, r);

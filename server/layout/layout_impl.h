@@ -232,6 +232,8 @@ uint64_t layout_obstacle_locked(const struct layout_file *file, const struct cli
 void layout_recall_conflicts_locked(struct mds *mds, struct layout_file *file, const struct client *client,
     enum layout_need need, struct range r);
 void layout_want_locked(struct mds *mds, struct layout_file *file, uint64_t owner, enum layout_need need, struct range r);
+/* It goes through now: what it was waiting for is over. */
+void layout_want_met_locked(struct layout_file *file, uint64_t owner, enum layout_need need, struct range r);
 
 /* Count and (not too often) log a refusal. */
 void layout_refused(struct mds *mds, const struct inode *inode, enum reason why);
