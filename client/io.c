@@ -248,6 +248,15 @@ read_start(void *arg, int status)
 }
 
 static void
+write_start(void *arg, int status)
+{
+	struct io_req *req = arg;
+	if (!status)
+		io_range_add(req, req->offset, req->end, 0, REASON_NONE);
+	io_range_end(req, status);
+}
+
+static void
 fsync_done(void *arg, int status)
 {
 	struct io_req *req = arg;
@@ -271,9 +280,10 @@ req_start(struct loop_work *work)
 		file_fsync(file, fsync_done, req);
 	} else if (user->len == 0) {
 		io_range_end(req, 0);
+	} else if (req->write && node->size_stale) {
+		file_getattr(file, NULL, write_start, req);
 	} else if (req->write) {
-		io_range_add(req, req->offset, req->end, 0, REASON_NONE);
-		io_range_end(req, 0);
+		write_start(req, 0);
 	} else if (req->end > node->size || node->size_stale) {
 		file_getattr(file, NULL, read_start, req);
 	} else {

@@ -27,7 +27,7 @@ struct waiter {
 };
 TAILQ_HEAD(waiter_list, waiter);
 
-/* REASON_NONE: look again, something usable may be there; else the range is to go through the server, for this reason. */
+/* REASON_NONE: look again, something usable may be there (or not: then ask again); else the range is to go through the server, for this reason. */
 typedef void layout_get_fn(void *arg, enum reason reason);
 
 /* Somebody who waits for a layout; embedded by its owner. */
@@ -69,7 +69,7 @@ struct layout {
 	stateid4 stateid;
 	bool grow;			/* extents of its layouts may be written past the end of the file */
 	enum reason off;		/* no layouts until off_ns, and why */
-	uint64_t off_ns;
+	uint64_t off_ns, off_for;
 	uint64_t contended_ns;		/* when it was last recalled: ask for little for a while */
 	uint32_t epoch;			/* rises when all is lost */
 

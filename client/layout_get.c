@@ -16,7 +16,9 @@
 #define MS 1000000ull
 #define SECOND 1000000000ull
 #define MAX_COUNT (64u << 10)		/* bytes of a loc_body: 1,489 extents */
-#define OFF_TIME (30 * SECOND)		/* LAYOUTUNAVAILABLE holds for so long (RFC 8154 2.7) */
+#define OFF_FIRST (SECOND / 4)		/* LAYOUTUNAVAILABLE holds for so long, doubled each time it comes again (RFC 8154 2.7) */
+#define OFF_MAX (32 * SECOND)
+#define JUST_RECALLED (2 * SECOND)
 #define CONTENDED_TIME (5 * SECOND)
 #define PATIENCE (3 * SECOND)		/* TRYLATER and RECALLCONFLICT, before the server does the I/O */
 #define PATIENCE_REQUIRED (60 * SECOND)
@@ -121,6 +123,20 @@ waits_check(struct node *node, enum reason reason)
 	node_put(node);
 }
 
+/* All look again: something they went by has changed. */
+static void
+waits_wake(struct node *node)
+{
+	TAILQ_HEAD(, layout_wait) list;
+	struct layout_wait *w;
+	TAILQ_INIT(&list);
+	TAILQ_CONCAT(&list, &node->layout.waits, link);
+	while ((w = TAILQ_FIRST(&list))) {
+		TAILQ_REMOVE(&list, w, link);
+		w->done(w->arg, REASON_NONE);
+	}
+}
+
 void
 layout_get(struct layout_wait *w)
 {
@@ -193,7 +209,8 @@ static void
 get_retry(struct layout_getting *get, nfsstat4 status)
 {
 	if (patience_over(get, status)) {
-		get_finish(get, status == NFS4ERR_GRACE ? REASON_GRACE : REASON_RECALL_PENDING);
+		get_finish(get, status == NFS4ERR_GRACE ? REASON_GRACE :
+		    status == NFS4ERR_LAYOUTUNAVAILABLE ? REASON_LAYOUTS_OFF : REASON_RECALL_PENDING);
 		return;
 	}
 	get->node->layout.get_tries++;
@@ -215,8 +232,12 @@ get_reopened(void *arg, int status)
 static void
 get_off(struct layout_getting *get, enum reason reason)
 {
-	get->node->layout.off = reason;
-	get->node->layout.off_ns = lease_clock() + OFF_TIME;
+	struct layout *layout = &get->node->layout;
+	layout->off = reason;
+	layout->off_for = layout->off_for ? layout->off_for * 2 : OFF_FIRST;
+	if (layout->off_for > OFF_MAX)
+		layout->off_for = OFF_MAX;
+	layout->off_ns = lease_clock() + layout->off_for;
 	get_finish(get, reason);
 }
 
@@ -242,6 +263,12 @@ get_failed(struct layout_getting *get, nfsstat4 status)
 		break;
 	}
 	log_debug("LAYOUTGET: %s", nfs4_status_name(status));
+	/* Whoever made the server recall it may be gone in a moment. */
+	if (status == NFS4ERR_LAYOUTUNAVAILABLE && node->layout.contended_ns &&
+	    lease_clock() - node->layout.contended_ns < JUST_RECALLED) {
+		get_retry(get, status);
+		return;
+	}
 	if (!status_is_state(status) || ++node->layout.state_tries > 2) {
 		get_off(get, REASON_LAYOUTS_OFF);
 	} else if (get->by_layout) {
@@ -336,6 +363,7 @@ get_take(struct layout_getting *get, struct reply *reply)
 		return;
 	}
 	layout->get_tries = layout->state_tries = 0;
+	layout->off_for = 0;
 	/* The last segment's only; more than one is not seen from block servers (LINUX: one is used). */
 	resolve_devices(get, ext, n);
 }
@@ -374,6 +402,27 @@ want_length(const struct node *node, const struct layout_wait *w, uint64_t offse
 	return end - offset;
 }
 
+/* What can be had depends on where the file ends, and somebody may have changed that: those who wait plan anew. */
+static void
+get_sized(void *arg, int status)
+{
+	struct layout_getting *get = arg;
+	struct node *node = node_ref(get->node);
+	node->size_stale = false;
+	if (status) {
+		get_finish(get, REASON_IO_ERROR);
+	} else {
+		node->layout.get = NULL;	/* none was sent */
+		node->layout.get_file = NULL;
+		free(get);
+		waits_wake(node);
+		layout_drops_kick(node);
+		layout_kick(node);
+		node_put(node);
+	}
+	node_put(node);
+}
+
 void
 layout_kick(struct node *node)
 {
@@ -403,5 +452,8 @@ layout_kick(struct node *node)
 		resolve_devices(get, &e->e, 1);
 		return;
 	}
-	mds_submit(&node->m->mds, &get->req);
+	if (node->size_stale)
+		file_getattr(w->file, NULL, get_sized, get);
+	else
+		mds_submit(&node->m->mds, &get->req);
 }

@@ -12,6 +12,7 @@
 #include "client/sync.h"
 
 #define MAX_EXTENTS 4096u
+#define MAX_TRIES 8u
 #define DEADLINE 20.0			/* seconds; servers wait 30 or so */
 
 struct pnfs_map {
@@ -28,6 +29,7 @@ struct pnfs_map {
 	void *arg;
 	atomic_bool revoked, lost;
 	bool told_lost;
+	unsigned tries;
 	struct pnfs_extent *ext;
 	size_t n, cap;
 	struct sync *sync;
@@ -145,8 +147,15 @@ map_got(void *arg, enum reason reason)
 {
 	struct pnfs_map *map = arg;
 	struct layout *layout = &map->node->layout;
-	if (reason == REASON_NONE)
+	uint64_t end = map->end;
+	if (reason == REASON_NONE) {
 		map_fill(map);
+		if (map->n == 0 && ++map->tries < MAX_TRIES) {
+			map->end = end;
+			layout_get(&map->wait);
+			return;
+		}
+	}
 	if (reason != REASON_NONE || map->n == 0) {
 		sync_error(map->sync, "%s", reason_name(reason != REASON_NONE ? reason : REASON_NO_DEVICE));
 		sync_done(map->sync, -EOPNOTSUPP);
