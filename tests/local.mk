@@ -49,6 +49,7 @@ unit_tests = \
 	tests/unit/server/nfs4/test_op_device \
 	tests/unit/server/nfs4/test_op_dir \
 	tests/unit/server/nfs4/test_op_io \
+	tests/unit/server/nfs4/test_op_layout \
 	tests/unit/server/nfs4/test_op_open \
 	tests/unit/server/nfs4/test_op_readdir \
 	tests/unit/server/state/test_lock \
@@ -179,6 +180,8 @@ tests_unit_server_layout_test_conflict_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_extent_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_layout_SOURCES = tests/unit/server/layout/test_layout.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_layout_LDADD = libserver.la $(LDADD)
+tests_unit_server_nfs4_test_op_layout_SOURCES = tests/unit/server/nfs4/test_op_layout.c $(LAYOUT_FAKE)
+tests_unit_server_nfs4_test_op_layout_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_range_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_recall_SOURCES = tests/unit/server/layout/test_recall.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_recall_LDADD = libserver.la $(LDADD)
