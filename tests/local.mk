@@ -40,6 +40,7 @@ unit_tests = \
 	tests/unit/server/layout/test_conflict \
 	tests/unit/server/layout/test_designator \
 	tests/unit/server/layout/test_extent \
+	tests/unit/server/layout/test_holder \
 	tests/unit/server/layout/test_layout \
 	tests/unit/server/layout/test_range \
 	tests/unit/server/layout/test_recall \
@@ -178,6 +179,8 @@ tests_unit_server_layout_test_commit_SOURCES = tests/unit/server/layout/test_com
 tests_unit_server_layout_test_commit_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_conflict_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_extent_LDADD = libserver.la $(LDADD)
+tests_unit_server_layout_test_holder_SOURCES = tests/unit/server/layout/test_holder.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_holder_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_layout_SOURCES = tests/unit/server/layout/test_layout.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_layout_LDADD = libserver.la $(LDADD)
 tests_unit_server_nfs4_test_op_layout_SOURCES = tests/unit/server/nfs4/test_op_layout.c $(LAYOUT_FAKE)
