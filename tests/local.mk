@@ -10,7 +10,11 @@ LDADD = libproto.la $(CHECK_LIBS) $(TIRPC_LIBS) $(EV_LIBS)
 unit_tests = \
 	tests/unit/client/test_bdev \
 	tests/unit/client/test_ioplan \
+	tests/unit/client/test_layout_map \
+	tests/unit/client/test_lease \
+	tests/unit/client/test_mds \
 	tests/unit/client/test_topology \
+	tests/unit/client/test_url \
 	tests/unit/proto/layout/test_layout_xdr \
 	tests/unit/proto/nfs4/test_attrs \
 	tests/unit/proto/nfs4/test_compound_xdr \
@@ -68,6 +72,13 @@ BDEV_LDADD = libbdev.la $(LDADD)
 tests_unit_client_test_bdev_LDADD = $(BDEV_LDADD)
 tests_unit_client_test_ioplan_LDADD = $(BDEV_LDADD)
 tests_unit_client_test_topology_LDADD = $(BDEV_LDADD)
+
+CLIENT_LDADD = libclient.la libbdev.la $(LDADD)
+tests_unit_client_test_layout_map_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_lease_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_mds_SOURCES = tests/unit/client/test_mds.c tests/unit/client/fake_mds.c tests/unit/client/fake_mds.h
+tests_unit_client_test_mds_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_url_LDADD = $(CLIENT_LDADD)
 
 STATE_FAKE = tests/unit/server/state/fake_state.c tests/unit/server/state/fake_state.h
 STATE_LDADD = libserver.la $(LDADD)
@@ -153,12 +164,15 @@ fuzz_targets = \
 	tests/fuzz/fuzz_exports \
 	tests/fuzz/fuzz_fattr4 \
 	tests/fuzz/fuzz_layout_update \
-	tests/fuzz/fuzz_rpc_record
+	tests/fuzz/fuzz_rpc_record \
+	tests/fuzz/fuzz_url
 FUZZ_ENGINE = $(AM_LDFLAGS) -fsanitize=fuzzer
 if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 endif
 EXTRA_DIST += tests/fuzz/corpus
+tests_fuzz_fuzz_url_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_url_LDADD = $(CLIENT_LDADD)
 tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_conf_LDADD = $(SERVER_LDADD)
 tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
