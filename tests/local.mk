@@ -26,6 +26,7 @@ unit_tests = \
 	tests/unit/proto/rpc/test_rpc_msg \
 	tests/unit/proto/test_log \
 	tests/unit/proto/xdr/test_xdr_arena \
+	tests/unit/server/cb/test_cb \
 	tests/unit/server/conf/test_conf \
 	tests/unit/server/conf/test_exports \
 	tests/unit/server/conf/test_exports_line \
@@ -49,6 +50,8 @@ unit_tests = \
 	tests/unit/server/layout/test_range \
 	tests/unit/server/layout/test_recall \
 	tests/unit/server/nfs4/test_attr \
+	tests/unit/server/nfs4/test_client_case \
+	tests/unit/server/nfs4/test_compound \
 	tests/unit/server/nfs4/test_name \
 	tests/unit/server/nfs4/test_op_attr \
 	tests/unit/server/nfs4/test_op_device \
@@ -57,8 +60,10 @@ unit_tests = \
 	tests/unit/server/nfs4/test_op_layout \
 	tests/unit/server/nfs4/test_op_open \
 	tests/unit/server/nfs4/test_op_readdir \
+	tests/unit/server/state/test_grace \
 	tests/unit/server/state/test_lock \
 	tests/unit/server/state/test_open \
+	tests/unit/server/state/test_session \
 	tests/unit/server/state/test_stateid
 
 if HAVE_CHECK
@@ -155,6 +160,19 @@ tests_unit_server_fs_test_pseudo_LDADD = $(SERVER_LDADD)
 tests_unit_server_conf_test_conf_LDADD = $(SERVER_LDADD)
 tests_unit_server_conf_test_exports_LDADD = $(SERVER_LDADD)
 
+# Whole servers without exports, and a client of few words.
+WIRE = tests/unit/server/net/wire.c tests/unit/server/net/wire.h
+MDS_FIXTURE = $(WIRE) tests/unit/server/net/mds_fixture.c tests/unit/server/net/mds_fixture.h
+tests_unit_server_cb_test_cb_SOURCES = tests/unit/server/cb/test_cb.c $(MDS_FIXTURE)
+tests_unit_server_cb_test_cb_LDADD = $(SERVER_LDADD)
+tests_unit_server_nfs4_test_client_case_LDADD = $(SERVER_LDADD)
+tests_unit_server_nfs4_test_compound_SOURCES = tests/unit/server/nfs4/test_compound.c $(WIRE)
+tests_unit_server_nfs4_test_compound_LDADD = $(SERVER_LDADD)
+tests_unit_server_state_test_grace_SOURCES = tests/unit/server/state/test_grace.c $(MDS_FIXTURE)
+tests_unit_server_state_test_grace_LDADD = $(SERVER_LDADD)
+tests_unit_server_state_test_session_SOURCES = tests/unit/server/state/test_session.c $(MDS_FIXTURE)
+tests_unit_server_state_test_session_LDADD = $(SERVER_LDADD)
+
 # Fuzz targets: tests/fuzz/fuzz_X.c, corpus in tests/fuzz/corpus/X; configure --enable-fuzzers CC=clang.
 # Each needs its _LDFLAGS line, and an _LDADD line if it is not of the wire.
 fuzz_targets = \
@@ -164,6 +182,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz_exports \
 	tests/fuzz/fuzz_fattr4 \
 	tests/fuzz/fuzz_layout_update \
+	tests/fuzz/fuzz_mds \
 	tests/fuzz/fuzz_rpc_record \
 	tests/fuzz/fuzz_url
 FUZZ_ENGINE = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -173,6 +192,8 @@ endif
 EXTRA_DIST += tests/fuzz/corpus
 tests_fuzz_fuzz_url_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_url_LDADD = $(CLIENT_LDADD)
+tests_fuzz_fuzz_mds_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_mds_LDADD = $(SERVER_LDADD)
 tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_conf_LDADD = $(SERVER_LDADD)
 tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
