@@ -109,6 +109,8 @@ libserver_la_SOURCES = \
 	server/nfs4/op_attr.c \
 	server/nfs4/op_client.c \
 	server/nfs4/op_close.c \
+	server/nfs4/op_count.c \
+	server/nfs4/op_count.h \
 	server/nfs4/op_create.c \
 	server/nfs4/op_device.c \
 	server/nfs4/op_dir.c \

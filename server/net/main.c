@@ -14,6 +14,7 @@
 #include "server/export/export.h"
 #include "server/net/notify.h"
 #include "server/net/server.h"
+#include "server/nfs4/op_count.h"
 
 #define DEFAULT_CONF "/etc/pnfs/pnfs-mds.conf"
 
@@ -77,6 +78,10 @@ serve(struct mds *mds, const sigset_t *signals)
 		int sig;
 		if (sigwait(signals, &sig) != 0)
 			continue;
+		if (sig == SIGUSR1) {
+			op_count_print(stdout);
+			continue;
+		}
 		if (sig != SIGHUP)
 			return;
 		notify_send("RELOADING=1");
@@ -113,6 +118,7 @@ main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	export_block_signals();

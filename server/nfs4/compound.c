@@ -12,6 +12,7 @@
 #include "proto/nfs4/op_xdr.h"
 #include "server/mds.h"
 #include "server/net/conn.h"
+#include "server/nfs4/op_count.h"
 #include "server/nfs4/utf8.h"
 #include "server/state/session.h"
 
@@ -105,8 +106,10 @@ put_result(struct compound *c, nfs_resop4 *res, nfsstat4 status, uint32_t start)
 		res->nfs_resop4_u.opillegal.status = status;
 		ok = encode_result(c, res, start);
 	}
-	if (ok)
+	if (ok) {
 		c->results++;
+		op_count(c->op);
+	}
 	return ok ? status : NFS4ERR_SERVERFAULT;
 }
 
