@@ -25,7 +25,9 @@ struct loop {
 	struct ev_loop *ev;
 	ev_async wake;
 	ev_prepare turn;
+	ev_check woken;
 	struct work_queue hooks;	/* loop's thread */
+	bool turn_over;			/* loop's thread: finished, about to sleep */
 	pthread_t thread;
 	bool started;
 	char name[16];
@@ -107,9 +109,20 @@ loop_finish_turn(struct loop *loop)
 static void
 loop_turn(EV_P_ ev_prepare *w, int revents)
 {
+	struct loop *l = w->data;
 	(void)loop;
 	(void)revents;
-	loop_finish_turn(w->data);
+	loop_finish_turn(l);
+	l->turn_over = true;
+}
+
+static void
+loop_woken(EV_P_ ev_check *w, int revents)
+{
+	struct loop *l = w->data;
+	(void)loop;
+	(void)revents;
+	l->turn_over = false;
 }
 
 struct loop *
@@ -134,6 +147,10 @@ loop_new(const char *name)
 	loop->turn.data = loop;
 	ev_set_priority(&loop->turn, EV_MINPRI);	/* after other prepare watchers */
 	ev_prepare_start(loop->ev, &loop->turn);
+	ev_check_init(&loop->woken, loop_woken);
+	loop->woken.data = loop;
+	ev_set_priority(&loop->woken, EV_MAXPRI);	/* before anything that may post */
+	ev_check_start(loop->ev, &loop->woken);
 	return loop;
 }
 
@@ -208,7 +225,7 @@ loop_post(struct loop *loop, struct loop_work *work)
 	bool was_empty = !loop->posted.head;
 	queue_add(&loop->posted, work);
 	/* Under the lock, so that loop_stop() cannot free the loop before. */
-	if (was_empty && !loop_is_current(loop))
+	if (was_empty && (!loop_is_current(loop) || loop->turn_over))
 		ev_async_send(loop->ev, &loop->wake);
 	pthread_mutex_unlock(&loop->lock);
 }
@@ -251,4 +268,10 @@ void
 loop_at_turn_end(struct loop *loop, struct loop_work *work)
 {
 	queue_add(&loop->hooks, work);
+	/*
+	 * What the end of a turn feeds (ev_feed_event in peer_resume) runs after it, before the sleep: then the
+	 * sleep must not be one.
+	 */
+	if (loop->turn_over)
+		ev_async_send(loop->ev, &loop->wake);
 }

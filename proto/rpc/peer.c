@@ -81,20 +81,24 @@ peer_drain(struct rpc_peer *peer)
 {
 	struct rpc_view view;
 	int ret = 0;
-	while (peer_state(peer) == PEER_OPEN && !peer_paused(peer)) {
+	bool starved = false;
+	while (ret == 0 && peer_state(peer) == PEER_OPEN && !peer_paused(peer)) {
 		ret = rx_next(&peer->rx, &view);
-		if (ret <= 0)
+		if (ret == 0) {
+			starved = true;
 			break;
-		ret = peer_record(peer, &view);
-		if (ret < 0)
-			break;
+		}
+		if (ret > 0)
+			ret = peer_record(peer, &view);
 	}
 	if (ret < 0)
 		peer_fail(peer, ret);
-	else if (ret == 0)
+	else if (starved)
 		rx_idle(&peer->rx);
 	if (peer_state(peer) != PEER_OPEN || peer_paused(peer))
 		ev_io_stop(loop_ev(peer->loop), &peer->rd);
+	else if (!starved)		/* the output drained between the two looks: nobody else will come for the rest */
+		ev_feed_event(loop_ev(peer->loop), &peer->rd, EV_CUSTOM);
 }
 
 static void
