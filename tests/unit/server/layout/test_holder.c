@@ -185,6 +185,22 @@ START_TEST(fence_fails_then_succeeds)
 }
 END_TEST
 
+/* Once the target was told, only its confirmation ends it: the client may be half cut off. */
+START_TEST(return_while_the_fence_fails)
+{
+	w.fence_result = -EIO;
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	w.in_fence = return_in_fence;
+	fake_pass(30200);
+	ck_assert_uint_eq(w.nfenced, 1);
+	ck_assert(!w.client[0].fenced);
+	w.fence_result = 0;
+	fake_pass(2000);
+	ck_assert_uint_eq(w.nfenced, 2);
+	ck_assert(w.client[0].fenced);
+}
+END_TEST
+
 /* PITFALLS B4 */
 START_TEST(fifty_files_one_preempt)
 {
@@ -346,6 +362,7 @@ int
 main(void)
 {
 	const TTest *const scsi[] = { deadline, fence_noticed_by_the_flag, return_at_the_deadline, fence_fails_then_succeeds,
+		return_while_the_fence_fails,
 		fifty_files_one_preempt, expired, replaced_and_destroyed, expired_while_recalled,
 		local_break_of_a_silent_client };
 	const TTest *const block[] = { timed, timed_expired, timed_replaced };

@@ -376,6 +376,18 @@ break_in_map(struct fake_file *file)
 	export_on_break(&w.mds, file->inode);
 }
 
+static stateid4 return_sid;
+
+static void
+return_in_map(struct fake_file *file)
+{
+	bool present;
+
+	w.in_map = NULL;
+	ck_assert_int_eq(fake_return(0, file, &return_sid, 0, UINT64_MAX, &present), NFS4_OK);
+	ck_assert(!present);
+}
+
 static void
 gone_in_map(struct fake_file *file)
 {
@@ -421,6 +433,15 @@ START_TEST(races_with_map)
 	w.in_map = close_in_map;
 	ck_assert_int_eq(fake_get(0, file, &open, true, 0, U).status, NFS4ERR_BAD_STATEID);
 	ck_assert_uint_eq(layouts_of(file), 0);
+
+	/* All returned by a parallel request: the stateid that was shown is no more (12.5.3). */
+	open = fake_open(0, file, true);
+	return_sid = fake_get(0, file, &open, true, 0, U).a.sid;
+	stateid4 shown = return_sid;
+	w.in_map = return_in_map;
+	ck_assert_int_eq(fake_get(0, file, &shown, true, 0, U).status, NFS4ERR_BAD_STATEID);
+	ck_assert_uint_eq(layouts_of(file), 0);
+	fake_close(0, file);
 
 	open = fake_open(0, file, true);
 	w.in_map = gone_in_map;
