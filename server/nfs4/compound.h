@@ -33,8 +33,8 @@ struct slot;
 
 struct compound {
 	struct mds *mds;
-	struct conn *conn;		/* net/conn.h; referenced */
-	struct rpc_rec *rec;		/* what args alias; referenced */
+	struct conn *conn;		/* net/conn.h; referenced once off the loop, which holds it anyway; so is the session */
+	struct rpc_rec *rec;		/* what args alias; the same */
 	uint32_t xid, minor, nops, index;	/* index of the operation being run */
 	uint32_t op;			/* its number */
 	uint32_t record_len;		/* bytes of the request with its RPC header (ca_maxrequestsize) */

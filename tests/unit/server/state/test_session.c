@@ -217,6 +217,34 @@ START_TEST(floods)
 }
 END_TEST
 
+/* More than a connection may have at the workers (CONN_MAX_UNDER_WAY): reading stops and goes on, all are answered. */
+static void *
+read_replies(void *arg)
+{
+	struct wire *reader = arg;
+	for (unsigned i = 0; i < 1500; i++)
+		ck_assert(wire_recv(reader));
+	return NULL;
+}
+
+START_TEST(pipelined)
+{
+	pthread_t t;
+	struct wire *reader = malloc(sizeof *reader);
+	wire_open(reader, w.fd);
+	pthread_create(&t, NULL, read_replies, reader);
+	for (unsigned i = 0; i < 1500; i++) {
+		EXCHANGE_ID4args args = { .eia_clientowner.co_ownerid = { sizeof i, (char *)&i } };
+		wire_begin(&call, 1, "");
+		wire_op(&call, OP_EXCHANGE_ID, &args);
+		wire_send(&w, &call);
+	}
+	pthread_join(t, NULL);
+	free(reader);
+	ck_assert_int_eq(sequence(&w, 0, true, false), NFS4_OK);
+}
+END_TEST
+
 START_TEST(ends)
 {
 	struct wire w2;
@@ -306,6 +334,7 @@ main(void)
 	tcase_add_test(tc, create_session_slot);
 	tcase_add_test(tc, limits);
 	tcase_add_test(tc, floods);
+	tcase_add_test(tc, pipelined);
 	tcase_add_test(tc, ends);
 	tcase_add_test(tc, threads);
 	suite_add_tcase(suite, tc);
