@@ -200,12 +200,17 @@ range_plan(struct io_range *range)
 {
 	struct io_req *req = range->req;
 	struct node *node = req->file->node;
+	enum reason refused = layout_refused(node);
 	if (req->file->dead) {
 		range_free(range, req->file->dead);
 		return;
 	}
 	if (range->force != REASON_NONE) {
 		range_mds(range, range->force);
+		return;
+	}
+	if (refused != REASON_NONE && node->layout.map.n == 0) {
+		range_mds(range, refused);
 		return;
 	}
 	while (range->offset < range->end) {
@@ -216,7 +221,7 @@ range_plan(struct io_range *range)
 		    device_usable, node->m, ext, MAX_EXTENTS, &stop);
 		struct ioplan_in in = { .write = req->write, .offset = range->offset, .length = stop - range->offset,
 			.size = node->size, .ext = ext, .next = next, .grow = node->layout.grow,
-			.no_layout = layout_refused(node), .block_size = 512 };
+			.no_layout = refused, .block_size = 512 };
 		unsigned n = ioplan_make(&in, steps, MAX_STEPS);
 		for (unsigned i = 0; i < n; i++) {
 			if (steps[i].kind == IOPLAN_NEED) {
