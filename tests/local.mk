@@ -103,8 +103,10 @@ tests_unit_server_nfs4_test_op_device_LDADD = $(SERVER_LDADD)
 
 # Programs that scripts in tests/integ run.
 integ_programs = \
+	tests/integ/check_client \
 	tests/integ/check_export \
 	tests/integ/check_pr
+tests_integ_check_client_LDADD = libpnfs.la
 tests_integ_check_export_LDADD = $(SERVER_LDADD)
 tests_integ_check_pr_LDADD = $(SERVER_LDADD)
 noinst_PROGRAMS += $(integ_programs)
@@ -112,6 +114,7 @@ EXTRA_DIST += \
 	tests/integ/fakes.h \
 	tests/integ/integ.h \
 	tests/integ/lib.sh \
+	tests/integ/test_client.sh \
 	tests/integ/test_export.sh \
 	tests/integ/test_pr_iscsi.sh
 # The load generator and the floor that scripts/bench measures with.

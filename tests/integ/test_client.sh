@@ -1,0 +1,87 @@
+#!/bin/bash
+# libpnfs under way while the server is killed, the target closes connections, a local process truncates, and the client itself is
+# stopped until it is fenced: nothing acknowledged is lost, and the I/O goes on directly.
+. "$(dirname "$0")/lib.sh"
+world_private "$@"
+requires tgtd tgtadm mkfs.xfs python3
+world_init client 600
+MDS_PORT_FIXED=$(world_port)
+CLIENT=$BIN/tests/integ/check_client
+export DEV=$LUN
+
+start() {
+	"$CLIENT" "$@" >"$W/out" 2>"$W/err" &
+	PID=$!
+	for _ in $(seq 200); do
+		grep -q ^ready "$W/out" && return 0
+		sleep .05
+	done
+	cat "$W/out" "$W/err"
+	fail "the client does not start"
+}
+ended() {
+	timeout 60 tail --pid="$PID" -f /dev/null || kill "$PID"
+	wait "$PID"
+	local status=$?
+	[ $status = 0 ] || cat "$W/out" "$W/err"
+	return $status
+}
+value() { tr ' ' '\n' <"$W/out" | sed -n "s/^$1=//p"; }
+letters() {
+	drop_caches
+	python3 - "$1" "$2" <<-'END'
+	import sys
+	with open(sys.argv[1], "rb") as f:
+	    for i in range(int(sys.argv[2])):
+	        if f.read(1 << 20) != bytes([65 + i % 16]) * (1 << 20):
+	            sys.exit(1)
+	    sys.exit(f.read(1) != b"")
+	END
+}
+truncate_locally() { timeout 20 python3 -c "import os, sys; os.truncate(sys.argv[1], int(sys.argv[2]))" "$@"; }
+
+for type in block scsi; do
+	world_mds $type lease=8 grace=8 recall_timeout=3
+
+	start write "$URL" killed 96 12 30
+	sleep .5
+	world_mds_kill
+	sleep .5
+	world_mds_run
+	check "$type: the server is killed and comes back: the client finishes" ended
+	check "$type: ... by a new client ID" test "$(value recoveries)" = 1
+	check "$type: ... directly" test "$(value mds_write)" = 0
+	check "$type: ... with every byte right" letters "$MNT/killed" 96
+
+	start write "$URL" lost 96 12 30
+	sleep .5
+	sid=$(world_tgtadm --op show --mode conn --tid 1 | grep -B2 -A2 "pnfs-block:.*:$PID" | sed -n 's/^Session: //p' | head -1)
+	world_tgtadm --op delete --mode conn --tid 1 --sid "${sid:-0}" --cid 0
+	check "$type: the target closes the connection: the client finishes" ended
+	check "$type: ... with layouts asked for anew" test "$(value layoutget)" -gt 1
+	check "$type: ... directly" test "$(value mds_write)" = 0
+	check "$type: ... with every byte right" letters "$MNT/lost" 96
+
+	start write "$URL" cut 96 12 30
+	sleep .5
+	check "$type: a local truncate goes through" truncate_locally "$MNT/cut" 0
+	check "$type: the client finishes" ended
+	check "$type: ... it was asked for its layout" test "$(value recalls)" -gt 0
+	world_mds_stop
+done
+
+world_mds scsi lease=8 grace=8 recall_timeout=3
+start write "$URL" stopped 96 12 30
+sleep .5
+kill -STOP "$PID"
+check "a client is stopped: a local truncate goes through after the fence" truncate_locally "$MNT/stopped" 0
+kill -CONT "$PID"
+check "the client recovers" ended
+check "... it saw the fence" grep -q "reservation conflict" "$W/err"
+
+start map "$URL" mapped
+check "a map is revoked for a local truncate" truncate_locally "$MNT/mapped" 4096
+check "the program that maps finishes" ended
+check "... it was told" grep -q "revoked offset=0 length=4194304 lost=0" "$W/out"
+check "... a blocking call in the callback is refused" grep -q "release=-35" "$W/out"
+finish
