@@ -105,10 +105,32 @@ tests_unit_server_nfs4_test_op_device_LDADD = $(SERVER_LDADD)
 integ_programs = \
 	tests/integ/check_client \
 	tests/integ/check_export \
-	tests/integ/check_pr
+	tests/integ/check_pr \
+	tests/integ/wire/wire
 tests_integ_check_client_LDADD = libpnfs.la
 tests_integ_check_export_LDADD = $(SERVER_LDADD)
 tests_integ_check_pr_LDADD = $(SERVER_LDADD)
+# the scripted client
+tests_integ_wire_wire_SOURCES = \
+	tests/common/rpc_socket.c tests/common/rpc_socket.h \
+	tests/integ/wire/callback.c \
+	tests/integ/wire/client.c \
+	tests/integ/wire/decode.c \
+	tests/integ/wire/file.c \
+	tests/integ/wire/test_backchannel.c \
+	tests/integ/wire/test_commit.c \
+	tests/integ/wire/test_conflict.c \
+	tests/integ/wire/test_device.c \
+	tests/integ/wire/test_fence.c \
+	tests/integ/wire/test_garbage.c \
+	tests/integ/wire/test_grant.c \
+	tests/integ/wire/test_layout.c \
+	tests/integ/wire/test_recall.c \
+	tests/integ/wire/test_restart.c \
+	tests/integ/wire/test_session.c \
+	tests/integ/wire/wire.h \
+	tests/integ/wire/world.c
+tests_integ_wire_wire_LDADD = $(SERVER_LDADD)
 noinst_PROGRAMS += $(integ_programs)
 EXTRA_DIST += \
 	tests/integ/fakes.h \
@@ -116,12 +138,15 @@ EXTRA_DIST += \
 	tests/integ/lib.sh \
 	tests/integ/test_client.sh \
 	tests/integ/test_export.sh \
-	tests/integ/test_pr_iscsi.sh
+	tests/integ/test_pr_iscsi.sh \
+	tests/integ/test_wire_block.sh \
+	tests/integ/wire/wire.sh
 # The load generator and the floor that scripts/bench measures with.
 noinst_PROGRAMS += tests/bench/echod tests/bench/mdsload
 tests_bench_echod_SOURCES = tests/bench/echod.c
 tests_bench_echod_LDADD =
-tests_bench_mdsload_SOURCES = tests/bench/mdsload.c tests/bench/session.c tests/bench/session.h
+tests_bench_mdsload_SOURCES = tests/bench/mdsload.c tests/bench/session.c tests/bench/session.h \
+	tests/common/rpc_socket.c tests/common/rpc_socket.h
 tests_bench_mdsload_LDADD = libproto.la $(TIRPC_LIBS)
 
 

@@ -1,20 +1,15 @@
 /* See session.h. */
 #include "tests/bench/session.h"
 
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "proto/nfs4/status.h"
-
-/* Record mark, call header with AUTH_SYS of 20 bytes and an AUTH_NONE verifier: what begin() writes. */
-#define HEADER 64u
+#include "tests/common/rpc_socket.h"
 
 void
 session_die(const char *fmt, ...)
@@ -32,15 +27,9 @@ session_die(const char *fmt, ...)
 static uint32_t
 begin(struct session *s)
 {
-	XDR x;
-	ax_init(&x, s->call, sizeof s->call, XDR_ENCODE, NULL);
-	uint32_t words[] = { 0, ++s->xid, 0, 2, NFS4_PROGRAM, NFS_V4, NFSPROC4_COMPOUND,
-		1, 20, 0, 0, 0, 0, 0,		/* AUTH_SYS: stamp, no machine name, uid, gid, no groups */
-		0, 0 };
-	for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
-		ax_put_u32(&x, words[i]);
-	compound_call_begin(&s->out, ax_pos(&x), CALL_MAX - ax_used(&x), "", 1);
-	return ax_used(&x);
+	rpc_socket_header(s->call, ++s->xid, 0);
+	compound_call_begin(&s->out, s->call + RPC_SOCKET_HEADER, CALL_MAX - RPC_SOCKET_HEADER, "", 1);
+	return RPC_SOCKET_HEADER;
 }
 
 uint32_t
@@ -49,36 +38,21 @@ session_end(struct session *s)
 	uint32_t body = compound_call_end(&s->out);
 	if (!body)
 		session_die("a call is too long");
-	uint32_t len = HEADER + body;
-	uint32_t mark = htobe32(0x80000000u | (len - 4));
-	memcpy(s->call, &mark, 4);
-	return len;
-}
-
-static void
-read_all(struct session *s, uint8_t *buf, size_t len)
-{
-	for (size_t at = 0; at < len;) {
-		ssize_t n = recv(s->fd, buf + at, len - at, 0);
-		if (n <= 0)
-			session_die("the server closed the connection");
-		at += (size_t)n;
-	}
+	rpc_socket_mark(s->call, RPC_SOCKET_HEADER + body);
+	return RPC_SOCKET_HEADER + body;
 }
 
 static void
 exchange(struct session *s)
 {
-	uint32_t len = session_end(s), mark;
-	if (send(s->fd, s->call, len, MSG_NOSIGNAL) != (ssize_t)len)
+	uint32_t len = session_end(s);
+	if (rpc_socket_send(s->fd, s->call, len))
 		session_die("send");
-	read_all(s, (uint8_t *)&mark, 4);
-	mark = be32toh(mark) & 0x7fffffff;
-	if (mark < 24 || mark > sizeof s->reply)
-		session_die("a reply of %u bytes", mark);
-	read_all(s, s->reply, mark);
+	int64_t got = rpc_socket_read(s->fd, s->reply, sizeof s->reply);
+	if (got < 24)
+		session_die("a reply of %lld bytes", (long long)got);
 	arena_reset(&s->arena);
-	if (compound_results_begin(&s->in, s->reply + 24, mark - 24, &s->arena))
+	if (compound_results_begin(&s->in, s->reply + 24, (uint32_t)got - 24, &s->arena))
 		session_die("malformed reply");
 }
 
@@ -133,15 +107,11 @@ void
 session_open(struct session *s, uint16_t port, unsigned slots)
 {
 	nfs_resop4 res;
-	int one = 1;
-	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	memset(s, 0, sizeof *s);
 	arena_init(&s->arena, 0);
-	s->fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (connect(s->fd, (struct sockaddr *)&sin, sizeof sin))
-		session_die("cannot connect to port %u", port);
-	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	s->fd = rpc_socket_open(port);
+	if (s->fd < 0)
+		session_die("cannot connect to port %u: %s", port, strerror(-s->fd));
 	make_client(s);
 	callback_sec_parms4 sec = { .cb_secflavor = AUTH_NONE };
 	CREATE_SESSION4args cs = { .csa_clientid = s->clientid, .csa_sequence = s->seqid, .csa_cb_program = 0x40000000,

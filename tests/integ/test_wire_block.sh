@@ -1,0 +1,27 @@
+#!/bin/bash
+# Layouts of type 3 (block) as the RFCs and tests/PITFALLS.md want them, by a scripted client (tests/integ/wire).
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/wire/wire.sh"
+world_private "$@"
+requires tgtd tgtadm mkfs.xfs xfs_repair tshark
+world_init wire-block 1536
+# Old data nearly everywhere: blocks given out must not show it.
+head -c 1300M /dev/zero | tr '\0' '\245' >"$MNT/old" && sync && rm "$MNT/old" && sync
+# The fencing command notes whom it is called for and says what the test wants.
+cat >"$W/fence" <<'END'
+#!/bin/sh
+d=$(dirname "$0")
+echo "$PNFS_FENCE_CLIENT $PNFS_FENCE_ADDR $PNFS_FENCE_DEVICE" >>"$d/fences"
+exit "$(cat "$d/fence.status")"
+END
+chmod +x "$W/fence"
+: >"$W/fences"
+echo 0 >"$W/fence.status"
+world_mds block lease=6 grace=6 recall_timeout=2 "device.fence_command=$W/fence"
+wire_capture
+wire_run block 6 2 ${SUITES:-layout grant commit recall conflict session backchannel device fence}
+wire_capture_check
+world_mds_stop
+check "D12: nothing holds the mount any more" umount "$MNT"
+check "A4: xfs_repair finds nothing" xfs_repair -n "$LOOP" 2>/dev/null
+finish
