@@ -358,7 +358,7 @@ holder_timed(struct holder *holder, uint64_t now)
 	from = gone ? holder->renewed_ms : now;
 	holder->fence = FENCE_TIMED;
 	holder->next_ms = from + (mds->conf.lease + holder->plug->max_io_s) * 1000ull;
-	log_warn("client %s: no way to cut it off: its blocks stay out of use for %llu s more", holder->name,
+	log_warn("client %s: no way to fence it: its blocks stay out of use for %llu s more", holder->name,
 	    (unsigned long long)(holder->next_ms > now ? (holder->next_ms - now) / 1000 : 0));
 }
 
@@ -367,7 +367,7 @@ holder_fenced(struct holder *holder, int err, uint64_t now)
 {
 	switch (err) {
 	case 0:
-		log_warn("client %s: cut off%s", holder->name, holder->client ? " (it did not return layouts)" : "");
+		log_warn("client %s: fenced, confirmed%s", holder->name, holder->client ? " (it did not return layouts)" : "");
 		holder->layouts->nfences++;
 		holder_revoke(holder);
 		holder_release(holder);
@@ -381,7 +381,7 @@ holder_fenced(struct holder *holder, int err, uint64_t now)
 		uint32_t pause = holder->tries < 5 ? RETRY_MIN_MS << holder->tries : RETRY_MAX_MS;
 		holder->next_ms = now + pause;
 		holder->tries++;
-		log_error("client %s: cutting it off failed (%s), blocks stay out of use; next try in %u s", holder->name,
+		log_error("client %s: not fenced (%s), its blocks stay out of use; next try in %u s", holder->name,
 		    strerror(-err), pause / 1000);
 		return;
 	}
