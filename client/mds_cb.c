@@ -130,7 +130,7 @@ cb_operations(struct mds *mds, XDR *in, XDR *out, uint32_t count, uint32_t *done
 		else if (status == NFS4_OK)
 			status = op == OP_CB_SEQUENCE ? NFS4ERR_SEQUENCE_POS : mds->hooks->callback(mds, &arg, &res);
 		set_status(&res, status);
-		if (!compound_cb_res_put(out, op, &res)) {
+		if (!compound_cb_res_put(out, op, &res.nfs_cb_resop4_u)) {
 			status = NFS4ERR_REP_TOO_BIG;
 			break;
 		}
@@ -151,7 +151,7 @@ cb_refuse(struct rpc_peer *peer, uint32_t xid, const struct nfs_str *tag, nfssta
 	set_status(&res, status);
 	ax_init(&out, body, sizeof body, XDR_ENCODE, NULL);
 	if (!compound_reply_begin(&r, &out, tag) ||
-	    (result && !compound_cb_res_put(&out, OP_CB_SEQUENCE, &res))) {
+	    (result && !compound_cb_res_put(&out, OP_CB_SEQUENCE, &res.nfs_cb_resop4_u))) {
 		reject(peer, xid, RPC_SYSTEM_ERR);
 		return;
 	}
@@ -205,7 +205,7 @@ cb_compound(struct mds *mds, struct rpc_peer *peer, struct rpc_call *call, bool 
 	struct compound_reply r;
 	slot->seqid = seq->csa_sequenceid;
 	ax_init(&out, slot->reply, sizeof slot->reply, XDR_ENCODE, NULL);
-	if (compound_reply_begin(&r, &out, &header.tag) && compound_cb_res_put(&out, OP_CB_SEQUENCE, &res)) {
+	if (compound_reply_begin(&r, &out, &header.tag) && compound_cb_res_put(&out, OP_CB_SEQUENCE, &res.nfs_cb_resop4_u)) {
 		status = cb_operations(mds, &in, &out, header.count, &done);
 		compound_reply_end(&r, status, done);
 	}

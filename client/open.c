@@ -226,13 +226,51 @@ open_truncated(void *arg, int status)
 	file_close(file, sync_done, sync);
 }
 
+/* An open that turned out not to be of use: closed, nobody waits for it. */
+struct undo_op {
+	struct mds_req req;
+	struct fh fh;
+	stateid4 stateid;
+};
+
+static void
+undo_build(struct mds_req *req, struct compound_call *c)
+{
+	struct undo_op *undo = (struct undo_op *)req;
+	CLOSE4args args = { .open_stateid = undo->stateid };
+	compound_putfh(c, &undo->fh);
+	compound_call_op(c, OP_CLOSE, &args);
+}
+
+static void
+undo_done(struct mds_req *req, int status, struct reply *reply)
+{
+	(void)status;
+	(void)reply;
+	free(req);
+}
+
+static void
+open_undo(struct pnfs_file *file, const struct fh *fh)
+{
+	struct undo_op *undo = calloc(1, sizeof *undo);
+	if (!undo)
+		return;			/* the lease's end closes it */
+	undo->fh = *fh;
+	undo->stateid = file->stateid;
+	undo->req.build = undo_build;
+	undo->req.done = undo_done;
+	undo->req.flags = MDS_CACHE;
+	mds_submit(&file->m->mds, &undo->req);
+}
+
 static void
 open_done(struct mds_req *req, int status, struct reply *reply)
 {
 	struct open_op *op = (struct open_op *)req;
 	struct pnfs_file *file = op->file;
 	struct nfs_attrs attrs;
-	struct fh fh;
+	struct fh fh = { .len = 0 };
 	if (!status)
 		status = reply_op(reply, OP_PUTFH);
 	if (!status) {
@@ -251,6 +289,8 @@ open_done(struct mds_req *req, int status, struct reply *reply)
 	if (!status && !(file->node = node_get(file->m, &fh)))
 		status = -ENOMEM;
 	if (status) {
+		if (fh.len)
+			open_undo(file, &fh);
 		open_end(op, status);
 		return;
 	}

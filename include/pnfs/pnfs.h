@@ -113,7 +113,7 @@ struct pnfs_io {
 };
 
 /*
- * Never blocks; any thread, callbacks included.  Writes that overlap and are under way together end in either order.
+ * Never blocks; any thread, callbacks included.  (Without memory done() runs at once, on the caller's thread, with -ENOMEM.)  Writes that overlap and are under way together end in either order.
  * FSYNC covers what was done() before it was submitted.
  */
 void pnfs_submit(struct pnfs_io *io);

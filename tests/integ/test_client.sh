@@ -62,11 +62,14 @@ for type in block scsi; do
 	check "$type: ... directly" test "$(value mds_write)" = 0
 	check "$type: ... with every byte right" letters "$MNT/lost" 96
 
-	start write "$URL" cut 96 12 30
-	sleep .5
-	check "$type: a local truncate goes through" truncate_locally "$MNT/cut" 0
+	start write "$URL" cut 96 40 30
+	for i in 1 2 3 4; do
+		sleep .6
+		check "$type: local truncate $i goes through" truncate_locally "$MNT/cut" $((80 << 20))
+	done
 	check "$type: the client finishes" ended
-	check "$type: ... it was asked for its layout" test "$(value recalls)" -gt 0
+	check "$type: ... it was asked for its layout and got another" test "$(value recalls)" -ge 2
+	check "$type: ... with every byte right" letters "$MNT/cut" 96
 	world_mds_stop
 done
 

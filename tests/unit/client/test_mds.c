@@ -390,6 +390,31 @@ cb_status(void)
 	return (nfsstat4)be32toh(word);
 }
 
+/* The answer taken apart: CB_SEQUENCE's and the other operation's status, and what CB_SEQUENCE says. */
+static void
+cb_check(uint32_t slot, uint32_t seqid, uint32_t op, nfsstat4 status)
+{
+	struct compound_results r;
+	struct arena arena;
+	nfs_cb_resop4 res;
+	arena_init(&arena, 0);
+	ck_assert_int_eq(compound_results_begin(&r, fake.cb_reply, fake.cb_len, &arena), 0);
+	ck_assert_int_eq(r.status, status);
+	ck_assert_uint_eq(r.left, 2);
+	ck_assert_int_eq(compound_cb_res_get(&r, OP_CB_SEQUENCE, &res), 0);
+	const CB_SEQUENCE4res *seq = &res.nfs_cb_resop4_u.opcbsequence;
+	ck_assert_int_eq(seq->csr_status, NFS4_OK);
+	const CB_SEQUENCE4resok *ok = &seq->CB_SEQUENCE4res_u.csr_resok4;
+	ck_assert_mem_eq(ok->csr_sessionid, mds.session, sizeof mds.session);
+	ck_assert_uint_eq(ok->csr_sequenceid, seqid);
+	ck_assert_uint_eq(ok->csr_slotid, slot);
+	ck_assert_uint_eq(ok->csr_highest_slotid, MDS_CB_SLOTS - 1);
+	ck_assert_int_eq(compound_cb_res_get(&r, op, &res), 0);
+	ck_assert_int_eq(res.nfs_cb_resop4_u.opcbrecall_slot.rsr_status, status);
+	ck_assert_uint_eq(ax_left(&r.xdrs), 0);
+	arena_destroy(&arena);
+}
+
 START_TEST(callback_slots)
 {
 	uint8_t buf[1024], first[1024];
@@ -397,6 +422,7 @@ START_TEST(callback_slots)
 	fake_callback(&fake, buf, len, 5000);
 	ck_assert_int_eq(cb_status(), NFS4_OK);
 	ck_assert_int_eq(callbacks, 1);
+	cb_check(0, 1, OP_CB_RECALL_SLOT, NFS4_OK);
 	uint32_t first_len = fake.cb_len;
 	memcpy(first, fake.cb_reply, first_len);
 	/* A repetition: the same answer, and nothing is done. */
@@ -404,7 +430,7 @@ START_TEST(callback_slots)
 	ck_assert_uint_eq(fake.cb_len, first_len);
 	ck_assert_mem_eq(fake.cb_reply, first, first_len);
 	ck_assert_int_eq(callbacks, 1);
-	len = cb_make(buf, sizeof buf, 0, 3, OP_CB_RECALL_SLOT, NULL);
+	len = cb_make(buf, sizeof buf, 0, 5, OP_CB_RECALL_SLOT, NULL);
 	fake_callback(&fake, buf, len, 5000);
 	ck_assert_int_eq(cb_status(), NFS4ERR_SEQ_MISORDERED);
 	len = cb_make(buf, sizeof buf, MDS_CB_SLOTS, 1, OP_CB_RECALL_SLOT, NULL);
@@ -412,7 +438,10 @@ START_TEST(callback_slots)
 	ck_assert_int_eq(cb_status(), NFS4ERR_BADSLOT);
 	len = cb_make(buf, sizeof buf, 0, 2, 99, NULL);
 	fake_callback(&fake, buf, len, 5000);
-	ck_assert_int_eq(cb_status(), NFS4ERR_OP_ILLEGAL);
+	cb_check(0, 2, OP_CB_ILLEGAL, NFS4ERR_OP_ILLEGAL);
+	len = cb_make(buf, sizeof buf, 0, 3, OP_CB_RECALLABLE_OBJ_AVAIL, NULL);
+	fake_callback(&fake, buf, len, 5000);
+	cb_check(0, 3, OP_CB_RECALLABLE_OBJ_AVAIL, NFS4ERR_BADXDR);	/* its arguments are missing */
 	len = cb_make(buf, sizeof buf, 1, 1, OP_CB_RECALL_SLOT, NULL);
 	buf[len / 2] ^= 0xff;		/* somewhere in the session ID or behind it */
 	fake_callback(&fake, buf, len, 5000);
