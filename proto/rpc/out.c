@@ -17,9 +17,10 @@
 #endif
 
 static const struct { uint32_t cap; unsigned keep; } classes[] = {
-	{ 2048 - 64, KEEP(256) },
-	{ (16u << 10), KEEP(32) },
-	{ (128u << 10), KEEP(8) },
+	/* As many as a turn may have in flight: the answers of some hundred slots. */
+	{ 2048 - 64, KEEP(512) },
+	{ 16u << 10, KEEP(256) },
+	{ 128u << 10, KEEP(16) },
 	{ RPC_MAX_RECORD, KEEP(8) },
 };
 #define NCLASSES (sizeof classes / sizeof *classes)

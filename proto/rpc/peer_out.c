@@ -11,7 +11,9 @@
 #include "proto/rpc/peer_impl.h"
 #include "proto/xdr/xdr_arena.h"
 
-#define MAX_IOV 128
+#define MAX_IOV 64
+#define SMALL 1024u		/* bytes of a record worth a copy */
+#define FLAT_SIZE (16u << 10)
 #define MARK 4u
 
 static uint32_t
@@ -28,16 +30,50 @@ out_mark(struct rpc_out *out)
 	memcpy(out->data - MARK, &mark, MARK);
 }
 
-static int
-queue_iov(struct out_queue *q, struct iovec *iov)
+/*
+ * What one sendmsg takes.  Small records are put side by side first: the copy is
+ * cheaper than the kernel's work for a piece of its own.
+ */
+struct batch {
+	struct iovec iov[MAX_IOV];
+	unsigned n;
+	uint32_t flat_len;
+	uint8_t flat[FLAT_SIZE];
+};
+
+/* One record, or the rest of it; false: the batch is full. */
+static bool
+batch_add(struct batch *b, uint8_t *data, uint32_t len)
 {
-	int n = 0;
+	if (len <= SMALL && len <= FLAT_SIZE - b->flat_len) {
+		uint8_t *to = b->flat + b->flat_len;
+		struct iovec *last = b->n ? &b->iov[b->n - 1] : NULL;
+		if (last && (uint8_t *)last->iov_base + last->iov_len == to)
+			last->iov_len += len;
+		else if (b->n < MAX_IOV)
+			b->iov[b->n++] = (struct iovec){ to, len };
+		else
+			return false;
+		memcpy(to, data, len);
+		b->flat_len += len;
+		return true;
+	}
+	if (b->n == MAX_IOV)
+		return false;
+	b->iov[b->n++] = (struct iovec){ data, len };
+	return true;
+}
+
+static void
+batch_fill(struct batch *b, const struct out_queue *q)
+{
 	uint32_t skip = q->sent;
-	for (struct rpc_out *out = q->head; out && n < MAX_IOV; out = out->next) {
-		iov[n++] = (struct iovec){ out->data - MARK + skip, out_size(out) - skip };
+	b->n = b->flat_len = 0;
+	for (struct rpc_out *out = q->head; out; out = out->next) {
+		if (!batch_add(b, out->data - MARK + skip, out_size(out) - skip))
+			break;
 		skip = 0;
 	}
-	return n;
 }
 
 /* N more bytes are out; whole records go to *DONE. */
@@ -112,7 +148,7 @@ flush_end(struct rpc_peer *peer, int err)
 void
 peer_flush(struct rpc_peer *peer)
 {
-	struct iovec iov[MAX_IOV];
+	struct batch batch;
 	struct rpc_out *done = NULL;
 	int err = 0;
 	if (peer->writing || peer->blocked || peer->connecting || peer->fd < 0) {
@@ -121,8 +157,8 @@ peer_flush(struct rpc_peer *peer)
 	}
 	peer->writing = true;
 	while (peer->outq.head && !err && peer_state(peer) != PEER_CLOSED) {
-		struct msghdr msg = { .msg_iov = iov };
-		msg.msg_iovlen = (size_t)queue_iov(&peer->outq, iov);
+		batch_fill(&batch, &peer->outq);
+		struct msghdr msg = { .msg_iov = batch.iov, .msg_iovlen = batch.n };
 		pthread_mutex_unlock(&peer->lock);
 		ssize_t n = sendmsg(peer->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno != EINTR)
