@@ -1,2 +1,3 @@
-# Manual pages.
+# Manual pages and tables.
 dist_man_MANS += doc/pnfs-mds.8 doc/pnfs.1
+EXTRA_DIST += doc/protocol.md
