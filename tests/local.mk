@@ -133,12 +133,17 @@ tests_integ_wire_wire_SOURCES = \
 tests_integ_wire_wire_LDADD = $(SERVER_LDADD)
 noinst_PROGRAMS += $(integ_programs)
 EXTRA_DIST += \
+	tests/conformance/expected-minor1.txt \
+	tests/conformance/expected-minor2.txt \
+	tests/conformance/pynfs_results.py \
+	tests/conformance/run-pynfs \
 	tests/integ/fakes.h \
 	tests/integ/integ.h \
 	tests/integ/lib.sh \
 	tests/integ/test_client.sh \
 	tests/integ/test_export.sh \
 	tests/integ/test_pr_iscsi.sh \
+	tests/integ/test_pynfs.sh \
 	tests/integ/test_wire_block.sh \
 	tests/integ/wire/wire.sh
 # The load generator and the floor that scripts/bench measures with.
