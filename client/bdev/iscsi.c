@@ -37,6 +37,7 @@ struct iscsi_bdev {
 	void *done_arg;
 	uint64_t new_key;
 	bool aptpl;
+	bool conflict_told;		/* since the last registration */
 };
 
 /* One SCSI command under way. */
@@ -347,6 +348,10 @@ on_command(struct iscsi_context *ctx, int status, void *data, void *arg)
 	size_t residual = task && task->residual_status == SCSI_RESIDUAL_UNDERFLOW ? task->residual : 0;
 	if (err == -EIO && task && !attention)
 		log_warn("%s: sense key %d, ascq 0x%x", i->b.name, task->sense.key, task->sense.ascq);
+	if (err == -EBADE && !i->conflict_told) {
+		log_warn("%s: RESERVATION CONFLICT: this host was cut off, or is not registered", i->b.name);
+		i->conflict_told = true;
+	}
 	if (task)
 		scsi_free_scsi_task(task);
 	if ((attention || err == -EBUSY) && req->retries < MAX_RETRIES && i->ctx && !i->failed) {
@@ -429,8 +434,10 @@ on_register(struct iscsi_context *ctx, int status, void *data, void *arg)
 		iscsi_fail(i, "registration lost");	/* which finishes it */
 		return;
 	}
-	if (!err)
+	if (!err) {
 		i->b.pr_key = i->new_key;
+		i->conflict_told = false;
+	}
 	iscsi_finish(i, err);
 }
 
