@@ -7,6 +7,7 @@
 
 #include "client/node.h"
 #include "include/log.h"
+#include "proto/nfs4/fsid.h"
 #include "proto/nfs4/status.h"
 
 #define SECOND 1000000000ull
@@ -22,6 +23,7 @@ struct device {
 	struct pnfs *m;
 	uint8_t id[NFS4_DEVICEID4_SIZE];
 	layouttype4 type;
+	fsid4 fsid;			/* of the file system on it */
 	enum device_state state;
 	enum reason reason;
 	uint64_t dead_ns;
@@ -196,7 +198,9 @@ info_done(struct mds_req *req, int status, struct reply *reply)
 		if (m->bdevs[i].bdev && m->bdevs[i].up && m->bdevs[i].bdev->up)
 			up[nup++] = m->bdevs[i].bdev;
 	dev->step = STEP_MATCH;
-	match_device(m->loop, dev->type, vol, n, NULL, up, nup, matched, dev);
+	uint8_t uuid[16];
+	fsid_to_uuid(&dev->fsid, (uint32_t)dev->type, uuid);
+	match_device(m->loop, dev->type, vol, n, m->mds.ours ? uuid : NULL, up, nup, matched, dev);
 }
 
 /* ---- 1: our own devices open, and connected ---- */
@@ -329,7 +333,7 @@ device_open(struct device *dev)
 }
 
 void
-device_resolve(struct pnfs *m, layouttype4 type, const uint8_t *id, done_fn *done, void *arg)
+device_resolve(struct pnfs *m, layouttype4 type, const uint8_t *id, const fsid4 *fsid, done_fn *done, void *arg)
 {
 	enum reason reason;
 	struct device *dev = device_find(m, id);
@@ -342,6 +346,7 @@ device_resolve(struct pnfs *m, layouttype4 type, const uint8_t *id, done_fn *don
 		dev->m = m;
 		memcpy(dev->id, id, sizeof dev->id);
 		dev->type = type;
+		dev->fsid = *fsid;
 		dev->state = DEVICE_DEAD;
 		TAILQ_INIT(&dev->waiters);
 		ev_init(&dev->timer, NULL);

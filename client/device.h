@@ -18,8 +18,8 @@ enum device_state device_state(struct pnfs *m, const uint8_t *id, enum reason *r
 /* Where ADDR of the device is: as topology_map.  False: the device is not ready, or the address is outside of it. */
 bool device_map(struct pnfs *m, const uint8_t *id, uint64_t addr, struct bdev **bdev, uint64_t *offset, uint64_t *run);
 
-/* Make it usable; done when it is READY or DEAD. */
-void device_resolve(struct pnfs *m, layouttype4 type, const uint8_t *id, done_fn *done, void *arg);
+/* Make it usable; done when it is READY or DEAD.  FSID is of a file on it. */
+void device_resolve(struct pnfs *m, layouttype4 type, const uint8_t *id, const fsid4 *fsid, done_fn *done, void *arg);
 
 /*
  * I/O on it failed with -EBADE (fenced, RFC 8154 2.4.10.5) or -ENOTCONN: all layouts on it are committed and returned, the key is

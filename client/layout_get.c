@@ -319,7 +319,7 @@ resolve_devices(struct layout_getting *get, const struct layout_extent *ext, uin
 			continue;
 		last = ext[i].device;
 		get->devices++;
-		device_resolve(get->node->m, get->node->layout.type, last, device_done, get);
+		device_resolve(get->node->m, get->node->layout.type, last, &get->node->fsid, device_done, get);
 	}
 	device_done(get, 0);
 }

@@ -137,6 +137,7 @@ struct mds {
 	clientid4 clientid;
 	uint32_t create_seq;
 	uint32_t exchange_flags;	/* eir_flags */
+	bool ours;			/* a pnfs-mds: its fsid is made of the file system's UUID (proto/nfs4/fsid.h) */
 	uint8_t session[NFS4_SESSIONID_SIZE];
 	channel_attrs4 fore, back;
 	bool back_channel;		/* CONN_BACK_CHAN was granted, or BIND said both */

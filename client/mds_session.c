@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "include/log.h"
+#include "proto/nfs4/fsid.h"
 #include "proto/nfs4/status.h"
 
 #define CONTROL_ROOM 4096u
@@ -100,6 +101,12 @@ establish_failed(struct mds *mds, const char *what, int err, nfsstat4 status)
 
 /* ---- EXCHANGE_ID ---- */
 
+static bool
+str_is(const utf8str_cis *str, const char *text)
+{
+	return str->utf8string_len == strlen(text) && !memcmp(str->utf8string_val, text, strlen(text));
+}
+
 static void
 exchange_done(struct mds *mds, int err, struct reply *reply)
 {
@@ -116,6 +123,8 @@ exchange_done(struct mds *mds, int err, struct reply *reply)
 	mds->clientid = ok->eir_clientid;
 	mds->create_seq = ok->eir_sequenceid;
 	mds->exchange_flags = ok->eir_flags;
+	mds->ours = ok->eir_server_impl_id.eir_server_impl_id_len == 1 &&
+	    str_is(&ok->eir_server_impl_id.eir_server_impl_id_val->nii_domain, PNFS_BLOCK_IMPL_DOMAIN);
 	mds->have_clientid = true;
 	mds->have_session = false;
 	mds->fresh = true;

@@ -27,6 +27,7 @@ libproto_la_SOURCES = \
 	proto/nfs4/attrs.c proto/nfs4/attrs.h \
 	proto/nfs4/compound_xdr.c proto/nfs4/compound_xdr.h \
 	proto/nfs4/dirent.c proto/nfs4/dirent.h \
+	proto/nfs4/fsid.h \
 	proto/nfs4/op_xdr.c proto/nfs4/op_xdr.h \
 	proto/nfs4/status.c proto/nfs4/status.h \
 	proto/rpc/loop.c proto/rpc/loop.h \

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "proto/nfs4/fsid.h"
 #include "proto/nfs4/status.h"
 #include "server/export/export.h"
 #include "server/mds.h"
@@ -163,6 +164,9 @@ fsid_of(const struct export *export)
 {
 	if (!export)
 		return (fsid4){ 0, 0 };
+	static const uint8_t none[sizeof export->uuid];
+	if (memcmp(export->uuid, none, sizeof none))
+		return fsid_of_uuid(export->uuid, export->layout_type);
 	return (fsid4){ .major = (uint64_t)1 << 32 | export->id, .minor = export->layout_type };
 }
 

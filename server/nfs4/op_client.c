@@ -4,7 +4,9 @@
  */
 #include <string.h>
 
+#include "config.h"
 #include "include/cleanup.h"
+#include "proto/nfs4/fsid.h"
 #include "server/mds.h"
 #include "server/net/conn.h"
 #include "server/nfs4/client_case.h"
@@ -48,6 +50,10 @@ exchange_id_result(struct mds *mds, const struct client *client, EXCHANGE_ID4res
 	ok->eir_server_owner.so_major_id.so_major_id_len = sizeof mds->owner_id;
 	ok->eir_server_scope.eir_server_scope_val = (char *)mds->owner_id;
 	ok->eir_server_scope.eir_server_scope_len = sizeof mds->owner_id;
+	static nfs_impl_id4 impl = { .nii_domain = { sizeof PNFS_BLOCK_IMPL_DOMAIN - 1, (char *)PNFS_BLOCK_IMPL_DOMAIN },
+		.nii_name = { sizeof PACKAGE_STRING - 1, (char *)PACKAGE_STRING } };
+	ok->eir_server_impl_id.eir_server_impl_id_len = 1;
+	ok->eir_server_impl_id.eir_server_impl_id_val = &impl;
 }
 
 /* RFC 8881 18.35.3: what may be said at all. */
