@@ -137,6 +137,93 @@ START_TEST(turn_end)
 }
 END_TEST
 
+/*
+ * An event fed by the end of a turn runs after it: what it leaves for an end of turn, and what it posts, must
+ * not wait until something else happens to wake the loop.
+ */
+struct fed_test {
+	struct loop *loop;
+	ev_async fed;			/* never sent, only fed */
+	struct loop_work first, last, post;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	int done;
+};
+
+static void
+fed_done(struct fed_test *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->done++;
+	pthread_cond_signal(&t->cond);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void
+fed_last(struct loop_work *work)
+{
+	fed_done((struct fed_test *)((char *)work - offsetof(struct fed_test, last)));
+}
+
+static void
+fed_post(struct loop_work *work)
+{
+	fed_done((struct fed_test *)((char *)work - offsetof(struct fed_test, post)));
+}
+
+static void
+fed_event(struct ev_loop *ev, ev_async *w, int revents)
+{
+	struct fed_test *t = w->data;
+	(void)ev, (void)revents;
+	loop_at_turn_end(t->loop, &t->last);
+	loop_post(t->loop, &t->post);
+}
+
+static void
+fed_first(struct loop_work *work)
+{
+	struct fed_test *t = (struct fed_test *)((char *)work - offsetof(struct fed_test, first));
+	ev_feed_event(loop_ev(t->loop), &t->fed, EV_CUSTOM);
+}
+
+static void
+fed_begin(void *arg)
+{
+	struct fed_test *t = arg;
+	ev_async_start(loop_ev(t->loop), &t->fed);
+	loop_at_turn_end(t->loop, &t->first);
+}
+
+static void
+fed_stop(void *arg)
+{
+	struct fed_test *t = arg;
+	ev_async_stop(loop_ev(t->loop), &t->fed);
+}
+
+START_TEST(fed_at_turn_end)
+{
+	struct fed_test t = { .loop = loop_new("fed"), .first.fn = fed_first, .last.fn = fed_last, .post.fn = fed_post,
+		.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+	ev_async_init(&t.fed, fed_event);
+	t.fed.data = &t;
+	loop_start(t.loop);
+	loop_call(t.loop, fed_begin, &t);
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 3;
+	pthread_mutex_lock(&t.lock);
+	int err = 0;
+	while (t.done < 2 && !err)
+		err = pthread_cond_timedwait(&t.cond, &t.lock, &until);
+	ck_assert_int_eq(t.done, 2);
+	pthread_mutex_unlock(&t.lock);
+	loop_call(t.loop, fed_stop, &t);
+	loop_stop(t.loop);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -145,6 +232,7 @@ main(void)
 	tcase_add_test(tc, posted_work);
 	tcase_add_test(tc, posted_before_stop);
 	tcase_add_test(tc, turn_end);
+	tcase_add_test(tc, fed_at_turn_end);
 	suite_add_tcase(s, tc);
 	return suite_run(s);
 }
