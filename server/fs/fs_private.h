@@ -71,6 +71,8 @@ struct inode_private {
 	uint64_t change_ctime, change_last;
 };
 
+#define RECENT_NAMES 8192u		/* a power of 2 */
+
 struct fs {
 	struct mds *mds;
 	struct handle_key *key;
@@ -93,6 +95,9 @@ struct fs {
 	bool sweeping, stop;
 	pthread_t sweeper;
 	pthread_cond_t wake;
+
+	/* posix_dir.c: names that were found in the kernel's cache a moment ago; a hint, nothing is believed on its strength */
+	atomic_uint_fast64_t recent[RECENT_NAMES];
 };
 
 static inline struct inode_private *

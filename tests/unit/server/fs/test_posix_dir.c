@@ -52,6 +52,36 @@ START_TEST(nowait_finds_what_is_cached)
 }
 END_TEST
 
+/* What was found a moment ago is asked for in a shorter way: the answer is what the directory says now all the same. */
+START_TEST(nowait_knows_what_changed_since)
+{
+	struct fs_env env;
+	struct inode *inode;
+	env_open(&env);
+	struct inode *dir = env_mkdir(env.root, "dir", 0755), *first, *second;
+	ck_assert_ok(fs_create(dir, "name", 4, &root_cred, 0600, &first, NULL));
+	for (int i = 0; i < 3; i++) {
+		ck_assert_ok(fs_lookup_nowait(dir, "name", 4, &inode));
+		ck_assert_ptr_eq(inode, first);
+		inode_put(inode);
+	}
+	/* by a local process, so that nothing here was told */
+	ck_assert_int_eq(renameat(dir->fd, "name", dir->fd, "other"), 0);
+	ck_assert_err(fs_lookup_nowait(dir, "name", 4, &inode), ENOENT);
+	ck_assert_ok(fs_create(dir, "name", 4, &root_cred, 0600, &second, NULL));
+	ck_assert_ptr_ne(second, first);
+	ck_assert_ok(fs_lookup_nowait(dir, "name", 4, &inode));
+	ck_assert_ptr_eq(inode, second);
+	inode_put(inode);
+	ck_assert_int_eq(unlinkat(dir->fd, "name", 0), 0);
+	ck_assert_err(fs_lookup_nowait(dir, "name", 4, &inode), ENOENT);
+	inode_put(first);
+	inode_put(second);
+	inode_put(dir);
+	env_close(&env);
+}
+END_TEST
+
 /* ---- READDIR ---- */
 
 struct reader {
@@ -260,6 +290,7 @@ main(void)
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, bad_names_are_refused);
 	tcase_add_test(tc, nowait_finds_what_is_cached);
+	tcase_add_test(tc, nowait_knows_what_changed_since);
 	tcase_add_test(tc, cookies_resume_over_many_entries);
 	tcase_add_test(tc, bad_cookies_are_told_apart);
 	tcase_add_test(tc, cookies_of_tmpfs);
