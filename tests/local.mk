@@ -49,6 +49,7 @@ unit_tests = \
 	tests/unit/server/layout/test_layout \
 	tests/unit/server/layout/test_range \
 	tests/unit/server/layout/test_recall \
+	tests/unit/server/net/test_worker \
 	tests/unit/server/nfs4/test_attr \
 	tests/unit/server/nfs4/test_client_case \
 	tests/unit/server/nfs4/test_compound \
@@ -254,5 +255,6 @@ tests_unit_server_layout_test_layout_LDADD = libserver.la $(LDADD)
 tests_unit_server_nfs4_test_op_layout_SOURCES = tests/unit/server/nfs4/test_op_layout.c $(LAYOUT_FAKE)
 tests_unit_server_nfs4_test_op_layout_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_range_LDADD = libserver.la $(LDADD)
+tests_unit_server_net_test_worker_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_recall_SOURCES = tests/unit/server/layout/test_recall.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_recall_LDADD = libserver.la $(LDADD)

@@ -3,42 +3,60 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "include/cleanup.h"
+/* Work is handed to the thread that became idle last: its stack is warm, and nobody else is woken for it. */
+struct worker {
+	struct workers *of;
+	struct worker *below;		/* in the stack of the idle */
+	struct work *given;		/* with wake posted; NULL: the end */
+	sem_t wake;
+	pthread_t thread;
+};
 
 struct workers {
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	struct work *head, **tail;
+	struct work *head, **tail;	/* waits for a thread; empty while one is idle */
+	struct worker *idle;
 	bool stop;
 	unsigned threads;
-	pthread_t thread[];
+	struct worker worker[];
 };
 
 /* The next piece of work; NULL: none is left and we are to end. */
 static struct work *
-workers_next(struct workers *w)
+worker_next(struct worker *me)
 {
-	LOCK_SCOPE(&w->lock);
-	while (!w->head) {
-		if (w->stop)
-			return NULL;
-		pthread_cond_wait(&w->wake, &w->lock);
-	}
+	struct workers *w = me->of;
+
+	pthread_mutex_lock(&w->lock);
 	struct work *work = w->head;
-	w->head = work->next;
-	if (!w->head)
-		w->tail = &w->head;
-	return work;
+	if (work) {
+		w->head = work->next;
+		if (!w->head)
+			w->tail = &w->head;
+	}
+	bool wait = !work && !w->stop;
+	if (wait) {
+		me->given = NULL;
+		me->below = w->idle;
+		w->idle = me;
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (!wait)
+		return work;
+	while (sem_wait(&me->wake) < 0)
+		;			/* EINTR */
+	return me->given;
 }
 
 static void *
 worker_main(void *arg)
 {
 	struct work *work;
-	while ((work = workers_next(arg)) != NULL)
+	while ((work = worker_next(arg)) != NULL)
 		work->fn(work);
 	return NULL;
 }
@@ -46,20 +64,22 @@ worker_main(void *arg)
 int
 workers_new(struct workers **workers, unsigned threads, const char *name)
 {
-	struct workers *w = calloc(1, sizeof *w + threads * sizeof w->thread[0]);
+	struct workers *w = calloc(1, sizeof *w + threads * sizeof w->worker[0]);
 	if (!w)
 		return -ENOMEM;
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->wake, NULL);
 	w->tail = &w->head;
 	for (; w->threads < threads; w->threads++) {
-		pthread_t *t = &w->thread[w->threads];
-		int err = pthread_create(t, NULL, worker_main, w);
+		struct worker *worker = &w->worker[w->threads];
+		worker->of = w;
+		sem_init(&worker->wake, 0, 0);
+		int err = pthread_create(&worker->thread, NULL, worker_main, worker);
 		if (err) {
+			sem_destroy(&worker->wake);
 			workers_stop(w);
 			return -err;
 		}
-		pthread_setname_np(*t, name);
+		pthread_setname_np(worker->thread, name);
 	}
 	*workers = w;
 	return 0;
@@ -69,10 +89,18 @@ void
 workers_submit(struct workers *w, struct work *work)
 {
 	work->next = NULL;
-	LOCK_SCOPE(&w->lock);
-	*w->tail = work;
-	w->tail = &work->next;
-	pthread_cond_signal(&w->wake);
+	pthread_mutex_lock(&w->lock);
+	struct worker *to = w->idle;
+	if (to) {
+		w->idle = to->below;
+		to->given = work;
+	} else {
+		*w->tail = work;
+		w->tail = &work->next;
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (to)
+		sem_post(&to->wake);
 }
 
 void
@@ -82,11 +110,17 @@ workers_stop(struct workers *w)
 		return;
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
-	pthread_cond_broadcast(&w->wake);
+	struct worker *idle = w->idle, *next;
+	w->idle = NULL;
 	pthread_mutex_unlock(&w->lock);
-	for (unsigned i = 0; i < w->threads; i++)
-		pthread_join(w->thread[i], NULL);
-	pthread_cond_destroy(&w->wake);
+	for (; idle; idle = next) {
+		next = idle->below;
+		sem_post(&idle->wake);
+	}
+	for (unsigned i = 0; i < w->threads; i++) {
+		pthread_join(w->worker[i].thread, NULL);
+		sem_destroy(&w->worker[i].wake);
+	}
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
