@@ -150,7 +150,7 @@ file_unlease(struct work *work)
 	pthread_mutex_lock(&mds->state_lock);
 	file->unlease_queued = false;
 	layout_file_put_locked(file);
-	if (--mds->layouts->unleasing == 0)
+	if (--mds->layouts->unleasing == 0 && mds->layouts->stop)
 		pthread_cond_broadcast(&mds->layouts->cond);	/* layouts_free() waits for it */
 	pthread_mutex_unlock(&mds->state_lock);
 	inode_put(inode);

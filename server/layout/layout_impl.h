@@ -159,6 +159,7 @@ struct returned {
 };
 #define RETURNED_BUCKETS 256u
 #define RETURNED_MAX 1024u
+#define RETURNED_OF_ONE 8u		/* of one client and file */
 
 struct layouts {
 	struct mds *mds;
@@ -179,6 +180,7 @@ struct layouts {
 	pthread_t ticker;		/* runs only while there is something to wait for */
 	pthread_cond_t cond;
 	bool ticking, stop;
+	bool asleep;			/* the ticker has nothing to do and waits for a kick */
 };
 
 /* ---- layout.c ---- */

@@ -45,8 +45,10 @@ layouts_alloc(struct mds *mds)
 void
 layouts_kick_locked(struct layouts *layouts)
 {
-	if (layouts->ticking)
+	/* Once awake it ticks until there is nothing to do. */
+	if (layouts->asleep)
 		pthread_cond_signal(&layouts->cond);
+	layouts->asleep = false;
 }
 
 static bool
@@ -81,7 +83,9 @@ layouts_ticker(void *arg)
 	pthread_mutex_lock(&mds->state_lock);
 	while (!layouts->stop) {
 		if (layouts_idle(layouts)) {
+			layouts->asleep = true;
 			pthread_cond_wait(&layouts->cond, &mds->state_lock);
+			layouts->asleep = false;
 			continue;
 		}
 		clock_gettime(CLOCK_MONOTONIC, &ts);

@@ -47,12 +47,29 @@ returned_find(struct layouts *layouts, const uint8_t *other, const struct inode 
 	return NULL;
 }
 
+/* Of one client and file a few are enough: the commit that comes late is for the last. */
+static void
+returned_trim(struct layouts *layouts, const struct layout *layout)
+{
+	const struct inode *inode = layout->file->inode;
+	struct returned *r, *next;
+	unsigned n = 0;
+
+	/* The newest stand first. */
+	for (r = LIST_FIRST(&layouts->returned[returned_bucket(inode->handle, inode->handle_len)]); r; r = next) {
+		next = LIST_NEXT(r, of_bucket);
+		if (r->clientid == layout->obj.client->id && returned_is(r, inode) && ++n >= RETURNED_OF_ONE)
+			returned_drop(layouts, r);
+	}
+}
+
 static struct returned *
 returned_new(struct layouts *layouts, const struct layout *layout)
 {
 	const struct inode *inode = layout->file->inode;
 	struct returned *r;
 
+	returned_trim(layouts, layout);
 	while (layouts->nreturned >= RETURNED_MAX)
 		returned_drop(layouts, TAILQ_FIRST(&layouts->returned_all));
 	r = calloc(1, sizeof *r);
