@@ -285,6 +285,9 @@ START_TEST(moves_to_worker)
 		ck_assert_uint_eq(ran_on_loop, 1);	/* what stands behind the move stays there */
 		ck_assert_uint_eq(moved, 1);
 	}
+	/* The worker sends the reply first. */
+	for (unsigned i = 0; i < 2000 && atomic_load(&conn->under_way); i++)
+		usleep(1000);
 	ck_assert_int_eq(atomic_load(&conn->under_way), 0);
 	ck_assert_int_eq(run(1, (uint32_t[]){ OP_DESTROY_CLIENTID, 0 }, &results, &last), NFS4_OK);
 	ck_assert_uint_eq(ran_on_loop, 1);		/* OPF_BLOCKS */
