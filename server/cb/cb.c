@@ -331,6 +331,23 @@ cb_resync(struct cb_queue *q, struct landing *l)
 	}
 }
 
+/* The same again in a while. */
+static void
+cb_again(struct cb_queue *q, const struct cb_flight *f)
+{
+	q->retry_ms = mds_now_ms() + RETRY_MS;
+	q->resend = !f->probe;
+}
+
+/* Not executed: another connection or session may do. */
+static void
+cb_elsewhere(struct cb_queue *q, const struct cb_flight *f, struct landing *l)
+{
+	l->refused = true;
+	q->current->sent = f->resend;
+	q->resend = false;
+}
+
 /* An answer came.  session->lock held. */
 static void
 cb_land_answer(struct cb_queue *q, const struct cb_flight *f, enum cb_outcome outcome, nfsstat4 op_status,
@@ -347,18 +364,21 @@ cb_land_answer(struct cb_queue *q, const struct cb_flight *f, enum cb_outcome ou
 		if (!f->probe && (f->resend || ++q->current->tries >= MAX_TRIES))
 			landing_finish(q, l, -ECONNRESET);
 		return;
+	case CB_UNKNOWN:
+		/* A recall that waited for the session may overtake the answer to CREATE_SESSION. */
+		if (++q->current->tries < MAX_TRIES)
+			cb_again(q, f);
+		else
+			cb_elsewhere(q, f, l);
+		return;
 	case CB_LATER:
-		q->retry_ms = mds_now_ms() + RETRY_MS;
-		q->resend = !f->probe;
+		cb_again(q, f);
 		return;
 	case CB_OUT_OF_STEP:
 		cb_resync(q, l);
 		return;
 	case CB_REFUSED:
-		/* Not executed: another connection or session may do. */
-		l->refused = true;
-		q->current->sent = f->resend;
-		q->resend = false;
+		cb_elsewhere(q, f, l);
 		return;
 	}
 }

@@ -57,6 +57,7 @@ enum cb_outcome {
 	CB_STEP,		/* the slot has moved on, but there is no answer to the operation */
 	CB_LATER,		/* the same again in a while */
 	CB_OUT_OF_STEP,		/* SEQ_MISORDERED */
+	CB_UNKNOWN,		/* BADSESSION: perhaps it has not read the answer to CREATE_SESSION yet */
 	CB_REFUSED,		/* the client wants no callbacks here */
 };
 

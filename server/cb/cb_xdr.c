@@ -94,6 +94,8 @@ cb_sequence_error(nfsstat4 status)
 		return CB_STEP;
 	case NFS4ERR_SEQ_MISORDERED:
 		return CB_OUT_OF_STEP;
+	case NFS4ERR_BADSESSION:
+		return CB_UNKNOWN;
 	default:
 		return CB_REFUSED;
 	}

@@ -45,7 +45,10 @@ channel_fore(const channel_attrs4 *ask, channel_attrs4 *give)
 	return NFS4_OK;
 }
 
-/* One slot is used: callbacks of a session go one at a time (cb.c). */
+/*
+ * One slot is used: callbacks of a session go one at a time (cb.c).  The client's numbers of operations and requests may not be changed
+ * (RFC 8881 18.36.3).
+ */
 static nfsstat4
 channel_back(const channel_attrs4 *ask, channel_attrs4 *give)
 {
@@ -58,8 +61,8 @@ channel_back(const channel_attrs4 *ask, channel_attrs4 *give)
 		.ca_maxrequestsize = min_u32(ask->ca_maxrequestsize, BACK_MAX_REQUEST),
 		.ca_maxresponsesize = min_u32(ask->ca_maxresponsesize, BACK_MAX_REQUEST),
 		.ca_maxresponsesize_cached = min_u32(ask->ca_maxresponsesize_cached, BACK_MAX_REQUEST),
-		.ca_maxoperations = min_u32(ask->ca_maxoperations, 8),
-		.ca_maxrequests = 1,
+		.ca_maxoperations = ask->ca_maxoperations,
+		.ca_maxrequests = ask->ca_maxrequests,
 	};
 	return NFS4_OK;
 }

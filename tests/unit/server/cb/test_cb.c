@@ -296,6 +296,17 @@ START_TEST(refused)
 	recall(&a, 5000);
 	struct came c = callback(&w);
 	answer(&w, &c, NFS4ERR_BADSESSION, 0);
+	/* It may not have read the answer to CREATE_SESSION: the same again, but not for ever. */
+	c = callback(&w);
+	ck_assert_uint_eq(c.seqid, 1);
+	answer(&w, &c, NFS4_OK, NFS4_OK);
+	ck_assert_int_eq(wait_done(&a), NFS4_OK);
+	recall(&a, 5000);
+	for (unsigned i = 0; i < 4; i++) {
+		c = callback(&w);
+		ck_assert_uint_eq(c.seqid, 2);
+		answer(&w, &c, NFS4ERR_BADSESSION, 0);
+	}
 	ck_assert_int_eq(wait_done(&a), -ENOTCONN);
 	ck_assert_uint_ne(sequence_flags(&w) & SEQ4_STATUS_CB_PATH_DOWN, 0);
 	/* Garbage does not hurt either. */
