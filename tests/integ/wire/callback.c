@@ -26,7 +26,6 @@ sequence_take(struct client *c, const CB_SEQUENCE4args *seq, struct cb_seen *see
 	seen->slot = seq->csa_slotid;
 	seen->seqid = seq->csa_sequenceid;
 	seen->cachethis = seq->csa_cachethis;
-	rule(c, !memcmp(seq->csa_sessionid, c->session, sizeof c->session), "a session that is not the client's");
 	if (seq->csa_slotid >= SLOTS) {
 		rule(c, false, "a slot the client does not have");
 		return;
@@ -106,7 +105,9 @@ answer(struct client *c, struct cb_seen *seen, uint32_t xid, const CB_SEQUENCE4a
 	uint8_t buf[512];
 	XDR x;
 	struct compound_reply r;
-	CB_SEQUENCE4res sres = { .csr_status = NFS4_OK };
+	/* As a client does that has not read the answer to CREATE_SESSION yet: the server has to ask again (20.9.3). */
+	bool known = !memcmp(seq->csa_sessionid, c->session, sizeof c->session);
+	CB_SEQUENCE4res sres = { .csr_status = known ? NFS4_OK : NFS4ERR_BADSESSION };
 	CB_SEQUENCE4resok *ok = &sres.CB_SEQUENCE4res_u.csr_resok4;
 	memcpy(ok->csr_sessionid, seq->csa_sessionid, sizeof ok->csr_sessionid);
 	ok->csr_sequenceid = seq->csa_sequenceid;
@@ -116,9 +117,9 @@ answer(struct client *c, struct cb_seen *seen, uint32_t xid, const CB_SEQUENCE4a
 	reply_begin(&x, buf, sizeof buf, xid);
 	compound_reply_begin(&r, &x, tag);
 	compound_cb_res_put(&x, OP_CB_SEQUENCE, &sres);
-	if (seen)
+	if (known && seen)
 		compound_cb_res_put(&x, OP_CB_LAYOUTRECALL, &lres);
-	compound_reply_end(&r, seen ? lres.clorr_status : NFS4_OK, seen ? 2 : 1);
+	compound_reply_end(&r, !known ? sres.csr_status : seen ? lres.clorr_status : NFS4_OK, known && seen ? 2 : 1);
 	rpc_socket_mark(buf, ax_used(&x));
 	rpc_socket_send(c->fd[c->cbs[c->ncbs].conn], buf, ax_used(&x));
 }
@@ -168,7 +169,7 @@ callback_take(struct client *c, unsigned conn, uint8_t *data, uint32_t len)
 	if (recall)
 		recall_take(c, &arg.nfs_cb_argop4_u.opcblayoutrecall, seen);
 	answer(c, recall ? seen : NULL, call.xid, &seq, &h.tag);
-	if (!recall)
+	if (!recall || memcmp(seq.csa_sessionid, c->session, sizeof c->session))
 		return;
 	c->ncbs++;
 	if (c->policy == CB_RETURN) {
