@@ -331,14 +331,6 @@ cb_resync(struct cb_queue *q, struct landing *l)
 	}
 }
 
-/* The same again in a while. */
-static void
-cb_again(struct cb_queue *q, const struct cb_flight *f)
-{
-	q->retry_ms = mds_now_ms() + RETRY_MS;
-	q->resend = !f->probe;
-}
-
 /* Not executed: another connection or session may do. */
 static void
 cb_elsewhere(struct cb_queue *q, const struct cb_flight *f, struct landing *l)
@@ -366,13 +358,16 @@ cb_land_answer(struct cb_queue *q, const struct cb_flight *f, enum cb_outcome ou
 		return;
 	case CB_UNKNOWN:
 		/* A recall that waited for the session may overtake the answer to CREATE_SESSION. */
-		if (++q->current->tries < MAX_TRIES)
-			cb_again(q, f);
-		else
+		if (++q->current->tries >= MAX_TRIES) {
 			cb_elsewhere(q, f, l);
+			return;
+		}
+		q->retry_ms = mds_now_ms() + RETRY_MS;
+		q->resend = f->resend;
 		return;
 	case CB_LATER:
-		cb_again(q, f);
+		q->retry_ms = mds_now_ms() + RETRY_MS;
+		q->resend = !f->probe;
 		return;
 	case CB_OUT_OF_STEP:
 		cb_resync(q, l);
