@@ -143,9 +143,12 @@ EXTRA_DIST += \
 	tests/integ/lib.sh \
 	tests/integ/test_client.sh \
 	tests/integ/test_export.sh \
+	tests/integ/test_garbage.sh \
 	tests/integ/test_pr_iscsi.sh \
 	tests/integ/test_pynfs.sh \
+	tests/integ/test_restart.sh \
 	tests/integ/test_wire_block.sh \
+	tests/integ/test_wire_scsi.sh \
 	tests/integ/wire/wire.sh
 # The load generator and the floor that scripts/bench measures with.
 noinst_PROGRAMS += tests/bench/echod tests/bench/mdsload

@@ -22,6 +22,11 @@ wire_capture
 wire_run block 6 2 ${SUITES:-layout grant commit recall conflict session backchannel device fence}
 wire_capture_check
 world_mds_stop
+if [ -z "${SUITES:-}" ]; then
+	world_mds block lease=4 grace=4 recall_timeout=2
+	wire_run block 4 2 unfenced
+	world_mds_stop
+fi
 check "D12: nothing holds the mount any more" umount "$MNT"
 check "A4: xfs_repair finds nothing" xfs_repair -n "$LOOP" 2>/dev/null
 finish

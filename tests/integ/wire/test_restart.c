@@ -1,2 +1,213 @@
+/*
+ * The server is killed with opens and layouts out, and started again (RFC 8881 8.4.2, 12.7.4, 18.42.3, 18.51; PITFALLS A17, A34, D1 to D3, D5).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
 #include "tests/integ/wire/wire.h"
-const struct wire_test tests_restart[] = { { NULL, NULL, NULL } };
+
+static void
+restart(void)
+{
+	REQUIRE(world_do("world_mds_kill; world_mds_run") == 0);
+	struct client **all;
+	for (unsigned i = 0, n = clients(&all); i < n; i++)
+		for (unsigned j = 0; j < CONNS; j++)
+			client_disconnect(all[i], j);
+}
+
+static void
+come_back(struct client *c)
+{
+	c->conn = client_connect(c);
+	OK(client_exchange_id(c));
+	OK(client_create_session(c));
+}
+
+static nfsstat4
+reclaim_open(struct file *f, struct client *c, uint32_t access)
+{
+	OPEN4args args;
+	open_args(c, f->name, access, &args);
+	args.claim.claim = CLAIM_PREVIOUS;
+	args.claim.open_claim4_u.delegate_type = OPEN_DELEGATE_NONE;
+	return file_try_open(c, f, &args, &f->fh);
+}
+
+static nfsstat4
+try_open(struct client *c, const char *name)
+{
+	OPEN4args args;
+	struct file f = { .c = c };
+	nfs_fh4 dir = fh_dir(c);
+	open_args(c, name, READ_WRITE, &args);
+	nfsstat4 status = file_try_open(c, &f, &args, &dir);
+	if (status == NFS4_OK)
+		file_close(&f);
+	return status;
+}
+
+static nfsstat4
+read_with(struct client *c, const nfs_fh4 *fh, const stateid4 *sid)
+{
+	READ4args args = { *sid, 0, 16 };
+	return on_fh(c, fh, OP_READ, &args, NULL);
+}
+
+static struct client *c1, *c2, *c3;
+static struct file *f, *g;
+static stateid4 old_open, old_layout;
+
+static void
+in_grace(void)
+{
+	char path[512], data[NFS4_FHSIZE];
+	nfs_fh4 fh;
+	struct nfs_attrs a;
+	/* the handle is the same, by name and as it was */
+	OK(file_attrs(f, &a));
+	snprintf(path, sizeof path, "%s/%s/f", world.export, world.dir);
+	OK(fh_lookup(c1, path, data, &fh));
+	EXPECT_TRUE(fh.nfs_fh4_len == f->fh.nfs_fh4_len && !memcmp(data, f->fh_data, fh.nfs_fh4_len));
+	/* old stateids are bad, never stale (8.2.4: Linux would try for ever) */
+	STATUS(read_with(c1, &f->fh, &old_open), NFS4ERR_BAD_STATEID);
+	nfs_resop4 res;
+	TEST_STATEID4args test = { { 1, &old_layout } };
+	call_begin(c1);
+	call_op(c1, OP_TEST_STATEID, &test);
+	OK(call_run(c1));
+	OK(call_res(c1, OP_TEST_STATEID, &res));
+	STATUS(res.nfs_resop4_u.optest_stateid.TEST_STATEID4res_u.tsr_resok4.tsr_status_codes.tsr_status_codes_val[0], NFS4ERR_BAD_STATEID);
+	/* nothing new in grace */
+	STATUS(try_open(c1, "f"), NFS4ERR_GRACE);
+	STATUS(try_open(c3, "f"), NFS4ERR_GRACE);
+	struct file stranger = *f;
+	nfsstat4 status = reclaim_open(&stranger, c3, READ_WRITE);
+	EXPECT_TRUE(status == NFS4ERR_NO_GRACE || status == NFS4ERR_RECLAIM_BAD);
+	OK(reclaim_open(f, c1, READ_WRITE));
+	f->held = false;
+	STATUS(layout_get(f, LAYOUTIOMODE4_RW, 0, MiB, MiB)->status, NFS4ERR_GRACE);
+	STATUS(layout_get(f, LAYOUTIOMODE4_READ, 0, MiB, MiB)->status, NFS4ERR_GRACE);
+	stateid4 zero = { 0 };
+	STATUS(read_with(c3, &f->fh, &zero), NFS4ERR_GRACE);
+}
+
+static void
+reclaimed(void)
+{
+	c1 = client_new("writer");
+	c2 = client_new("other");
+	local_make("f", 2 * MiB, 5);
+	local_make("g", MiB, 5);
+	f = file_open(c1, "f", READ_WRITE);
+	g = file_open(c2, "g", READ_WRITE);
+	struct layout l = *layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
+	lun_write(&l, 0, 65536, 7);
+	STATUS(layout_commit(f, 0, 65536), NFS4_OK);
+	lun_write(&l, 65536, 65536, 8);
+	old_open = f->open;
+	old_layout = f->layout;
+	restart();
+	uint64_t began = now_ms();
+	/* what was is gone: session, then client ID */
+	c1->conn = client_connect(c1);
+	call_begin(c1);
+	STATUS(call_run(c1), NFS4ERR_BADSESSION);
+	STATUS(client_create_session(c1), NFS4ERR_STALE_CLIENTID);
+	client_disconnect(c1, c1->conn);
+	come_back(c1);
+	come_back(c2);
+	c3 = client_bare("stranger");
+	OK(client_exchange_id(c3));
+	OK(client_create_session(c3));
+	in_grace();
+	/* written before the restart, committed after it: accepted, and no layout comes of it (18.42.3) */
+	struct layout_range range = { 65536, 65536 };
+	struct lcommit a = { .offset = 65536, .length = 65536, .reclaim = true, .stateid = &old_layout, .has_last = true, .last = 131071,
+		.ranges = &range, .n = 1 };
+	STATUS(layout_commit_as(f, &a, NULL), NFS4_OK);
+	a.reclaim = false;
+	EXPECT_TRUE(layout_commit_as(f, &a, NULL) != NFS4_OK);
+	EXPECT_TRUE(file_is(f, 0, 65536, 7) && file_is(f, 65536, 65536, 8) && file_is(f, 131072, 65536, 5));
+	OK(reclaim_open(g, c2, READ_WRITE));
+	/* both have said so: grace is over before its time */
+	OK(client_reclaim_complete(c1));
+	STATUS(client_reclaim_complete(c1), NFS4ERR_COMPLETE_ALREADY);
+	OK(client_reclaim_complete(c2));
+	OK(client_reclaim_complete(c3));
+	nfsstat4 status = try_open(c3, "f");
+	while (status == NFS4ERR_GRACE && now_ms() - began < world.lease * 2000u) {
+		world_pump(50);
+		status = try_open(c3, "f");
+	}
+	STATUS(status, NFS4_OK);
+	fprintf(stderr, "grace was over after %" PRIu64 " ms\n", now_ms() - began);
+	EXPECT_TRUE(now_ms() - began < 3000);
+	struct file again = *f;
+	STATUS(reclaim_open(&again, c1, READ_WRITE), NFS4ERR_NO_GRACE);
+	a.reclaim = true;
+	STATUS(layout_commit_as(f, &a, NULL), NFS4ERR_NO_GRACE);
+	/* layouts as ever, and the recall speaks of the same handle */
+	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
+	struct file *h = file_open(c3, "f", READ_WRITE);
+	STATUS(file_set_size(h, 4096), NFS4_OK);
+	EXPECT(recalls(c1, &f->fh), 1);
+	EXPECT(c1->ncbs, 1);
+}
+
+/* A holder that does not come back: it is waited for, then cut off, then its blocks are free. */
+static void
+never_back(void)
+{
+	c1 = client_new("gone");
+	c2 = client_new("other");
+	local_make("f", MiB, 5);
+	f = file_open(c1, "f", READ_WRITE);
+	g = file_open(c2, "f", READ_WRITE);
+	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
+	restart();
+	uint64_t began = now_ms();
+	come_back(c2);
+	OK(reclaim_open(g, c2, READ_WRITE));
+	OK(client_reclaim_complete(c2));
+	nfsstat4 status;
+	while ((status = file_set_size(g, 4096)) != NFS4_OK && now_ms() - began < 40000)
+		;
+	STATUS(status, NFS4_OK);
+	fprintf(stderr, "its blocks were free after %" PRIu64 " ms\n", now_ms() - began);
+	EXPECT_TRUE(now_ms() - began >= 4000);		/* it had its grace */
+	STATUS(layout_get(g, LAYOUTIOMODE4_RW, 0, 4096, 4096)->status, NFS4_OK);
+}
+
+static void
+return_in_grace(void)
+{
+	c1 = client_new("holder");
+	local_make("f", MiB, 5);
+	f = file_open(c1, "f", READ_WRITE);
+	struct layout l = *layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
+	restart();
+	come_back(c1);
+	OK(reclaim_open(f, c1, READ_WRITE));
+	lun_write(&l, 0, 8192, 9);
+	struct layout_range range = { 0, 8192 };
+	STATUS(layout_commit_as(f, &(struct lcommit){ .length = 8192, .reclaim = true, .stateid = &f->layout, .has_last = true, .last = 8191,
+	    .ranges = &range, .n = 1 }, NULL), NFS4_OK);
+	LAYOUTRETURN4args ret = { .lora_layout_type = world.type, .lora_iomode = LAYOUTIOMODE4_ANY, .lora_reclaim = true };
+	ret.lora_layoutreturn.lr_returntype = LAYOUTRETURN4_FILE;
+	ret.lora_layoutreturn.layoutreturn4_u.lr_layout = (layoutreturn_file4){ 0, ALL, f->layout, { 0, NULL } };
+	STATUS(on_fh(c1, &f->fh, OP_LAYOUTRETURN, &ret, NULL), NFS4_OK);
+	OK(client_reclaim_complete(c1));
+	f->held = false;
+	EXPECT_TRUE(file_is(f, 0, 8192, 9) && file_is(f, 8192, 65536, 5));
+	file_close(f);
+	EXPECT_TRUE(local_is("f", 0, 8192, 9) && local_is("f", 8192, 65536, 5));
+}
+
+const struct wire_test tests_restart[] = {
+	{ "A34", "kill -9 and restart: GRACE for what is new, reclaims of OPEN and LAYOUTCOMMIT, early end, same handles", reclaimed },
+	{ "A34", "LAYOUTCOMMIT and LAYOUTRETURN with reclaim: the bytes are right", return_in_grace },
+	{ "A35", "a holder that does not come back after the restart has its grace, then its blocks are free", never_back },
+	{ NULL, NULL, NULL },
+};

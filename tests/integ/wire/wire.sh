@@ -4,10 +4,13 @@
 #	wire_run block|scsi LEASE RECALL SUITE...
 
 wire_run() {
-	local type=$1 lease=$2 recall=$3 line status
+	local type=$1 lease=$2 recall=$3 line out in pid
 	shift 3
+	export MDS_PID
 	coproc WIRE { "$BIN/tests/integ/wire/wire" "$MDS_PORT" "$MNT" "$IMAGE" "$LUN" "$type" "$lease" "$recall" "$@" 2>>"$W/wire.log"; }
-	local out=${WIRE[0]} in=${WIRE[1]} pid=$WIRE_PID
+	# of our own: bash closes a coprocess's as soon as it has ended, read or not
+	exec {out}<&"${WIRE[0]}" {in}>&"${WIRE[1]}"
+	pid=$WIRE_PID
 	while read -r line <&"$out"; do
 		case $line in
 		DO\ *)
@@ -18,6 +21,7 @@ wire_run() {
 		esac
 	done
 	wait "$pid" || test_failed=1
+	exec {out}<&- {in}>&-
 	if [ "$test_failed" != 0 ]; then
 		sed 's/^/    /' "$W/wire.log"
 		tail -n 60 "$W/mds.log" | sed 's/^/    mds: /'
