@@ -405,6 +405,9 @@ layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enu
 
 	if (!layout_any(inode) && need != LAYOUT_NEED_BLOCKS)
 		return NFS4_OK;
+	/* Holders of before a restart may still write their blocks, and are not known: none is freed before grace is over (12.7.4). */
+	if (need == LAYOUT_NEED_BLOCKS && grace_active(mds))
+		return NFS4ERR_GRACE;
 	pthread_mutex_lock(&mds->state_lock);
 	struct layout_file *file = layout_file_find(inode);
 	uint64_t owner = client ? client->id : 0;
