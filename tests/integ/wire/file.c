@@ -176,8 +176,8 @@ file_write(struct file *f, uint64_t offset, const void *data, uint32_t len)
 	return status;
 }
 
-nfsstat4
-file_set_size(struct file *f, uint64_t size)
+static nfsstat4
+set_size(struct file *f, uint64_t size, unsigned patience)
 {
 	struct arena arena __attribute__((cleanup(arena_destroy)));
 	arena_init(&arena, 0);
@@ -185,7 +185,19 @@ file_set_size(struct file *f, uint64_t size)
 	attr_set(&a.mask, FATTR4_SIZE);
 	SETATTR4args args = { .stateid = f->open };
 	REQUIRE(attrs_to_fattr4(&args.obj_attributes, &a, &arena));
-	return on_fh_patient(f->c, &f->fh, OP_SETATTR, &args, NULL, 10000);
+	return on_fh_patient(f->c, &f->fh, OP_SETATTR, &args, NULL, patience);
+}
+
+nfsstat4
+file_set_size(struct file *f, uint64_t size)
+{
+	return set_size(f, size, 10000);
+}
+
+nfsstat4
+file_try_size(struct file *f, uint64_t size)
+{
+	return set_size(f, size, 0);
 }
 
 nfsstat4

@@ -149,18 +149,6 @@ flags_now(struct client *c)
 
 #define PATH_DOWN (SEQ4_STATUS_CB_PATH_DOWN | SEQ4_STATUS_CB_PATH_DOWN_SESSION)
 
-static nfsstat4
-try_size(struct file *f, uint64_t size)
-{
-	struct arena arena __attribute__((cleanup(arena_destroy)));
-	arena_init(&arena, 0);
-	struct nfs_attrs a = { .size = size };
-	attr_set(&a.mask, FATTR4_SIZE);
-	SETATTR4args args = { .stateid = f->open };
-	REQUIRE(attrs_to_fattr4(&args.obj_attributes, &a, &arena));
-	return on_fh(f->c, &f->fh, OP_SETATTR, &args, NULL);
-}
-
 /* The connection is lost with a recall on it: the client is told, and asked again on the next one. */
 static void
 connection_lost(void)
@@ -171,13 +159,13 @@ connection_lost(void)
 	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
 	EXPECT(flags_now(c1) & PATH_DOWN, 0);
 	c1->policy = CB_SILENT;
-	STATUS(try_size(g, 4096), NFS4ERR_DELAY);
+	STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
 	EXPECT_TRUE(recall_wait(c1, 0, 1000));
 	client_disconnect(c1, 0);
 	c1->conn = client_connect(c1);
 	world_pump(50);
 	EXPECT_TRUE(flags_now(c1) & PATH_DOWN);
-	STATUS(try_size(g, 4096), NFS4ERR_DELAY);
+	STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
 	c1->policy = CB_RETURN;
 	BIND_CONN_TO_SESSION4args args = { .bctsa_dir = CDFC4_FORE_OR_BOTH };
 	memcpy(args.bctsa_sessid, c1->session, sizeof args.bctsa_sessid);
@@ -199,7 +187,7 @@ session_lost(void)
 	struct file *f = file_open(c1, "f", READ_WRITE), *g = file_open(c2, "f", READ_WRITE);
 	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
 	c1->policy = CB_SILENT;
-	STATUS(try_size(g, 4096), NFS4ERR_DELAY);
+	STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
 	EXPECT_TRUE(recall_wait(c1, 0, 1000));
 	DESTROY_SESSION4args ds;
 	memcpy(ds.dsa_sessionid, c1->session, sizeof ds.dsa_sessionid);

@@ -134,25 +134,13 @@ begin(const char *name)
 	return l;
 }
 
-static nfsstat4
-try_size(struct file *file, uint64_t size)
-{
-	struct arena arena __attribute__((cleanup(arena_destroy)));
-	arena_init(&arena, 0);
-	struct nfs_attrs a = { .size = size };
-	attr_set(&a.mask, FATTR4_SIZE);
-	SETATTR4args args = { .stateid = file->open };
-	REQUIRE(attrs_to_fattr4(&args.obj_attributes, &a, &arena));
-	return on_fh(file->c, &file->fh, OP_SETATTR, &args, NULL);
-}
-
 /* Callbacks are never answered, but its lease is renewed. */
 static uint64_t
 wait_for_size(uint64_t size, unsigned ms)
 {
 	uint64_t began = now_ms();
 	nfsstat4 status = NFS4ERR_DELAY;
-	while (now_ms() - began < ms && (status = try_size(g, size)) == NFS4ERR_DELAY) {
+	while (now_ms() - began < ms && (status = file_try_size(g, size)) == NFS4ERR_DELAY) {
 		call_begin_slot(silent, 2);
 		call_run(silent);
 		world_pump(20);
@@ -224,7 +212,7 @@ unconfirmed(void)
 	bool early = false;
 	while (now_ms() - began < world.recall * 1000u + 3500) {
 		uint64_t t = now_ms();
-		early |= try_size(g, 4096) != NFS4ERR_DELAY;
+		early |= file_try_size(g, 4096) != NFS4ERR_DELAY;
 		/* and nobody else waits with it */
 		struct nfs_attrs a;
 		OK(file_attrs(g, &a));
@@ -276,7 +264,7 @@ one_fence(void)
 	bool done[N] = { false };
 	for (uint64_t began = now_ms(); left && now_ms() - began < 10000; world_pump(20))
 		for (unsigned i = 0; i < N; i++)
-			if (!done[i] && try_size(files[i], 4096) == NFS4_OK) {
+			if (!done[i] && file_try_size(files[i], 4096) == NFS4_OK) {
 				done[i] = true;
 				left--;
 			}
@@ -302,7 +290,7 @@ at_the_deadline(void)
 		snprintf(name, sizeof name, "f%u", i);
 		begin(name);
 		silent->policy = CB_HOLD;
-		STATUS(try_size(g, 4096), NFS4ERR_DELAY);
+		STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
 		REQUIRE(recall_wait(silent, 0, 1000));
 		uint64_t deadline = recall_last(silent)->at + world.recall * 1000u;
 		while ((int64_t)(deadline + offset[i] - now_ms()) > 0)
@@ -327,7 +315,7 @@ nothing_to_fence_with(void)
 	begin("f");
 	uint64_t began = now_ms();
 	while (now_ms() - began < (world.recall + world.lease) * 1000u) {
-		STATUS(try_size(g, 4096), NFS4ERR_DELAY);
+		STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
 		call_begin_slot(silent, 2);
 		call_run(silent);
 		world_pump(200);

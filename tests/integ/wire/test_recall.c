@@ -130,19 +130,13 @@ own_truncate(void)
 	local_make("f", MiB, 5);
 	struct file *f = file_open(c, "f", READ_WRITE);
 	static const enum cb_policy policies[] = { CB_RETURN, CB_NOMATCH, CB_HOLD, CB_SILENT };
-	struct arena arena __attribute__((cleanup(arena_destroy)));
-	arena_init(&arena, 0);
 	for (unsigned i = 0; i < 4; i++) {
 		c->policy = policies[i];
 		f->held = false;
 		layout_need(f, LAYOUTIOMODE4_RW, 0, 256 * KiB);
 		unsigned had = c->ncbs;
-		struct nfs_attrs a = { .size = 128 * KiB };
-		attr_set(&a.mask, FATTR4_SIZE);
-		SETATTR4args args = { .stateid = f->open };
-		REQUIRE(attrs_to_fattr4(&args.obj_attributes, &a, &arena));
 		uint64_t began = now_ms();
-		nfsstat4 status = on_fh(c, &f->fh, OP_SETATTR, &args, NULL);
+		nfsstat4 status = file_try_size(f, 128 * KiB);
 		EXPECT_TRUE(status == NFS4_OK || (status == NFS4ERR_DELAY && recall_wait(c, had, 500)));
 		EXPECT_TRUE(now_ms() - began < 500);
 		if (i < 2)
@@ -218,17 +212,11 @@ others_are_served(void)
 		snprintf(name, sizeof name, "f%u", i);
 		locals[i] = local_start(LOCAL_TRUNCATE, name, 4096);
 	}
-	struct arena arena __attribute__((cleanup(arena_destroy)));
-	arena_init(&arena, 0);
-	struct nfs_attrs a = { .size = 4096 };
-	attr_set(&a.mask, FATTR4_SIZE);
 	bool done[N] = { false };
 	unsigned left = N;
 	while (left && now_ms() - began < world.lease * 3000u) {
 		for (unsigned i = 0; i < N; i++) {
-			SETATTR4args args = { .stateid = g[i]->open };
-			REQUIRE(attrs_to_fattr4(&args.obj_attributes, &a, &arena));
-			if (!done[i] && on_fh(c2, &g[i]->fh, OP_SETATTR, &args, NULL) == NFS4_OK) {
+			if (!done[i] && file_try_size(g[i], 4096) == NFS4_OK) {
 				done[i] = true;
 				left--;
 			}
@@ -238,7 +226,6 @@ others_are_served(void)
 		STATUS(l->status, NFS4_OK);
 		EXPECT_TRUE(file_is(own, 0, 4096, 5));
 		worst = now_ms() - t > worst ? now_ms() - t : worst;
-		arena_reset(&arena);
 		world_pump(50);
 	}
 	EXPECT(left, 0);

@@ -172,6 +172,7 @@ never_back(void)
 	OK(reclaim_open(g, c2, READ_WRITE));
 	OK(client_reclaim_complete(c2));
 	nfsstat4 status;
+	STATUS(file_try_size(g, 4096), NFS4ERR_GRACE);
 	while ((status = file_set_size(g, 4096)) != NFS4_OK && now_ms() - began < 40000)
 		;
 	STATUS(status, NFS4_OK);

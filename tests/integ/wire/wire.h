@@ -241,6 +241,7 @@ nfsstat4 file_close(struct file *f);
 nfsstat4 file_read(struct file *f, uint64_t offset, uint32_t len, void *buf, uint32_t *got);
 nfsstat4 file_write(struct file *f, uint64_t offset, const void *data, uint32_t len);
 nfsstat4 file_set_size(struct file *f, uint64_t size);
+nfsstat4 file_try_size(struct file *f, uint64_t size);		/* once, whatever it says */
 nfsstat4 file_attrs(struct file *f, struct nfs_attrs *a);
 nfsstat4 fh_attrs(struct client *c, const nfs_fh4 *fh, const struct attr_mask *want, struct nfs_attrs *a);
 /* The same by MDS READ and the pattern. */
