@@ -383,7 +383,9 @@ main(int argc, char **argv)
 		usleep((useconds_t)(atof(argv[7]) * 1e6));
 	cpu = now_ns(server) - cpu;
 	double seconds = (double)(now_ns(CLOCK_MONOTONIC) - start) / 1e9;
-	report(loads, conns, seconds, cpu);
 	atomic_store(&stop, true);
+	if (run == run_layouts)
+		pthread_join(loads[0].thread, NULL);	/* or the last layout stays out, in the way of the next run */
+	report(loads, conns, seconds, cpu);
 	return 0;			/* the threads go with the process */
 }
