@@ -140,7 +140,8 @@ fs_write(struct inode *inode, const void *buf, size_t len, uint64_t offset, bool
 	if (coherent && n > 0 && (err = settle_range(fd, offset, (size_t)n)))
 		n = err;
 	change_bump(inode->priv);
-	return n < 0 && sync ? note_error(inode, (int)n) : n;
+	/* Waiting for pages reports, once, also what others wrote unstably there: who commits that must hear of it. */
+	return n < 0 && (sync || coherent) ? note_error(inode, (int)n) : n;
 }
 
 int

@@ -7,11 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/unit/server/fs/fs_fixture.h"
 
 #define BLOCK 4096u
+
+static bool lose_data;
+
+/* Instead of libc's: pages that cannot be written back. */
+int
+sync_file_range(int fd, off_t offset, off_t len, unsigned flags)
+{
+	if (!lose_data)
+		return (int)syscall(SYS_sync_file_range, fd, offset, len, flags);
+	errno = EIO;
+	return -1;
+}
 
 /* A client with a layout: O_DIRECT on the loop device, where FIEMAP says the file's block is. */
 struct client {
@@ -193,6 +206,23 @@ START_TEST(coherent_write_keeps_the_clients_bytes)
 END_TEST
 
 /* XFS.md: ftruncate zeroes the rest of the last block through a cached page. */
+/* PITFALLS E11: the kernel tells once, and COMMIT comes too late. */
+START_TEST(coherent_write_tells_of_lost_data)
+{
+	struct fs_env env;
+	env_open(&env);
+	struct inode *inode = file_of_blocks(&env, "lost", 4);
+	uint64_t before = fs_write_errors(env.fs);
+	ck_assert_int_eq(fs_write(inode, "x", 1, 0, false, false), 1);
+	lose_data = true;
+	ck_assert_int_eq(fs_write(inode, "y", 1, 1, false, true), -EIO);
+	lose_data = false;
+	ck_assert_uint_gt(fs_write_errors(env.fs), before);
+	inode_put(inode);
+	env_close(&env);
+}
+END_TEST
+
 START_TEST(truncate_takes_no_stale_page)
 {
 	struct fs_env env;
@@ -255,6 +285,7 @@ main(void)
 	tcase_add_test(tc, nowait_asks_to_be_called_again);
 	tcase_add_test(tc, coherent_read_sees_what_the_client_wrote);
 	tcase_add_test(tc, coherent_write_keeps_the_clients_bytes);
+	tcase_add_test(tc, coherent_write_tells_of_lost_data);
 	tcase_add_test(tc, truncate_takes_no_stale_page);
 	tcase_add_test(tc, unwritable_files_are_read);
 	return fs_fixture_main(suite);
