@@ -32,6 +32,7 @@ unit_tests = \
 	tests/unit/server/conf/test_exports_line \
 	tests/unit/server/export/test_backing \
 	tests/unit/server/export/test_fiemap \
+	tests/unit/server/export/test_plain_map \
 	tests/unit/server/fence/test_command \
 	tests/unit/server/fence/test_scsi_cdb \
 	tests/unit/server/fs/test_handle \
@@ -180,6 +181,8 @@ tests_unit_server_conf_test_exports_line_LDADD = libserver.la $(LDADD)
 XFS_FIXTURE = tests/unit/xfs_fixture.c tests/unit/xfs_fixture.h
 
 FS_SOURCES = tests/unit/server/fs/fs_fixture.c tests/unit/server/fs/fs_fixture.h $(XFS_FIXTURE)
+tests_unit_server_export_test_plain_map_SOURCES = tests/unit/server/export/test_plain_map.c $(FS_SOURCES)
+tests_unit_server_export_test_plain_map_LDADD = $(SERVER_LDADD)
 tests_unit_server_fs_test_handle_SOURCES = tests/unit/server/fs/test_handle.c $(FS_SOURCES)
 tests_unit_server_fs_test_handle_LDADD = $(SERVER_LDADD)
 tests_unit_server_fs_test_inode_SOURCES = tests/unit/server/fs/test_inode.c $(FS_SOURCES)

@@ -247,13 +247,16 @@ map_collect(int fd, uint64_t offset, uint64_t end, uint64_t eof_end, bool write,
 	return (int)n;
 }
 
-/* Everything of the file to the device, its blocks into the log; remembered as clean. */
+/*
+ * Everything of the file to the device, its blocks into the log; remembered as clean.  As a commit, since the kernel tells of lost data once for a
+ * descriptor: the COMMIT of a client whose unstable writes are lost here would find all well (PITFALLS E11).
+ */
 static int
 settle(struct plain_lease *pl, struct statx *stx)
 {
-	if (fdatasync(pl->fd))
-		return -errno;
-	int r = stat_fd(pl->fd, stx);
+	int r = fs_commit(pl->lease.inode, false);
+	if (r == 0)
+		r = stat_fd(pl->fd, stx);
 	if (r == 0)
 		stamp_set(stx);
 	return r;
@@ -298,9 +301,11 @@ map_write(struct plain_lease *pl, struct statx *stx, uint64_t offset, uint64_t e
 		n = r;
 	if (fill && n >= 0)
 		n = map_collect(pl->fd, offset, end, end, true, false, map, max, why);
-	/* No page of ours may outlive the client's writes (XFS.md, Coherence); while layouts are out, reads here leave none. */
-	if (fill || !clean || !pl->written)
-		posix_fadvise(pl->fd, 0, 0, POSIX_FADV_DONTNEED);
+	/*
+	 * No page of ours may outlive the client's writes (XFS.md, Coherence).  While layouts are out, reads here leave none; but between the last
+	 * one's return and the end of the lease they do, and such pages may be larger than what coherent reads and writes drop.
+	 */
+	posix_fadvise(pl->fd, 0, 0, POSIX_FADV_DONTNEED);
 	pl->written = true;
 	return n == -ENODATA ? -EIO : n;	/* filled just now, with everybody shut out */
 }
