@@ -53,6 +53,19 @@ holder_find_locked(struct mds *mds, const struct client *client, const struct in
 	return holder;
 }
 
+/* The target of HOLDER may come to know it by KEY, too. */
+static void
+holder_add_key(struct holder *holder, uint64_t key)
+{
+	if (holder->nkeys && holder->keys[holder->nkeys - 1] == key)
+		return;
+	if (holder->nkeys == HOLDER_KEYS) {
+		memmove(holder->keys, holder->keys + 1, (HOLDER_KEYS - 1) * sizeof key);
+		holder->nkeys--;
+	}
+	holder->keys[holder->nkeys++] = key;
+}
+
 struct holder *
 holder_get_locked(struct mds *mds, struct client *client, const struct inode *inode)
 {
@@ -71,7 +84,10 @@ holder_get_locked(struct mds *mds, struct client *client, const struct inode *in
 	holder->plug = plug;
 	holder->work.fn = holder_work;
 	TAILQ_INIT(&holder->list);
-	holder->keys[holder->nkeys++] = plug->fence_key(client);
+	/* Fenced on another device, it may still be registered here by the key it had then. */
+	for (unsigned i = 0; i < client->nold_keys && plug->fence_key(client); i++)
+		holder_add_key(holder, client->old_keys[i]);
+	holder_add_key(holder, plug->fence_key(client));
 	HASH_ADD(hh, mds->layouts->holders, key, sizeof holder->key, holder);
 	holder->hashed = true;
 	return holder;
@@ -137,17 +153,14 @@ fenced_free(struct layouts *layouts)
 		fenced_drop(layouts, layouts->fenced);
 }
 
-/* The target of HOLDER may come to know it by KEY, too. */
 static void
-holder_add_key(struct holder *holder, uint64_t key)
+client_keep_key(struct client *client)
 {
-	if (holder->nkeys && holder->keys[holder->nkeys - 1] == key)
-		return;
-	if (holder->nkeys == HOLDER_KEYS) {
-		memmove(holder->keys, holder->keys + 1, (HOLDER_KEYS - 1) * sizeof key);
-		holder->nkeys--;
+	if (client->nold_keys == CLIENT_OLD_KEYS) {
+		memmove(client->old_keys, client->old_keys + 1, (CLIENT_OLD_KEYS - 1) * sizeof client->old_keys[0]);
+		client->nold_keys--;
 	}
-	holder->keys[holder->nkeys++] = key;
+	client->old_keys[client->nold_keys++] = client->pr_key;
 }
 
 /* CLIENT was cut off.  Its next key is another one, so that the old one stays dead (PITFALLS B12). */
@@ -163,6 +176,7 @@ fenced_begin(struct layouts *layouts, struct client *client)
 	while (key == 0 || key == client->pr_key)
 		if (getrandom(&key, sizeof key, GRND_NONBLOCK) != sizeof key)
 			key = client->pr_key + 0x9e3779b97f4a7c15u;
+	client_keep_key(client);
 	client->pr_key = key;
 	HASH_ITER(hh, layouts->holders, holder, tmp)
 		if (holder->client == client)

@@ -20,6 +20,9 @@ struct owner;
 struct session;
 struct state_obj;
 
+/* Keys remembered of a client that was cut off. */
+#define CLIENT_OLD_KEYS 3u
+
 struct client {
 	uint64_t id;			/* clientid4: boot time in the high half, so old ones never match */
 	uint8_t *ownerid;		/* co_ownerid, at most NFS4_OPAQUE_LIMIT */
@@ -37,6 +40,8 @@ struct client {
 	CREATE_SESSION4resok create_res;
 	atomic_int nback;		/* connections that carry a backchannel of its sessions; written under state_lock */
 	unsigned nsessions;
+	uint64_t old_keys[CLIENT_OLD_KEYS];	/* what pr_key was before it was fenced, the latest last: targets may still know it by them */
+	unsigned nold_keys;
 	uint64_t pr_key;		/* reservation key for SCSI layouts: never 0, new with every client record (RFC 8154 2.4.10.1) */
 	struct sockaddr_storage addr;	/* of the connection it came by, for logs and the fencing command */
 	atomic_uint_fast64_t renewed_ms;	/* mds_now_ms() of the last successful SEQUENCE; no lock */

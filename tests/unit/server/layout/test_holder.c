@@ -117,6 +117,26 @@ START_TEST(fence_noticed_by_the_flag)
 }
 END_TEST
 
+/* A device that had no part in the first fence knows the client by the key of before: that one goes, too. */
+START_TEST(former_keys_are_cut_off)
+{
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	fake_pass(30200);
+	ck_assert_uint_eq(w.nfenced, 1);
+	ck_assert(!give_back(0, &held, 0, UINT64_MAX));
+	fake_pass(2000);
+	stateid4 open = fake_open(0, file, true);
+	ck_assert_int_eq(fake_get(0, file, &open, true, 0, U).status, NFS4_OK);
+	uint64_t key = w.client[0].pr_key;
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	fake_pass(30200);
+	ck_assert_uint_eq(w.nfenced, 3);
+	ck_assert_uint_eq(w.fenced_key[1], 0x1000);
+	ck_assert_uint_eq(w.fenced_key[2], key);
+	ck_assert_int_eq(truncate_all(), NFS4_OK);
+}
+END_TEST
+
 static stateid4 sid_in_fence;
 
 static void
@@ -362,7 +382,7 @@ int
 main(void)
 {
 	const TTest *const scsi[] = { deadline, fence_noticed_by_the_flag, return_at_the_deadline, fence_fails_then_succeeds,
-		return_while_the_fence_fails,
+		return_while_the_fence_fails, former_keys_are_cut_off,
 		fifty_files_one_preempt, expired, replaced_and_destroyed, expired_while_recalled,
 		local_break_of_a_silent_client };
 	const TTest *const block[] = { timed, timed_expired, timed_replaced };
