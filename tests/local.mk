@@ -45,6 +45,7 @@ unit_tests = \
 	tests/unit/server/layout/test_commit \
 	tests/unit/server/layout/test_conflict \
 	tests/unit/server/layout/test_designator \
+	tests/unit/server/layout/test_device_prepare \
 	tests/unit/server/layout/test_extent \
 	tests/unit/server/layout/test_holder \
 	tests/unit/server/layout/test_layout \
@@ -100,6 +101,7 @@ tests_unit_server_export_test_backing_LDADD = $(SERVER_LDADD)
 tests_unit_server_export_test_fiemap_LDADD = $(SERVER_LDADD)
 tests_unit_server_fence_test_command_LDADD = $(SERVER_LDADD)
 tests_unit_server_fence_test_scsi_cdb_LDADD = $(SERVER_LDADD)
+tests_unit_server_layout_test_device_prepare_LDADD = $(SERVER_LDADD)
 tests_unit_server_layout_test_designator_LDADD = $(SERVER_LDADD)
 tests_unit_server_nfs4_test_op_device_LDADD = $(SERVER_LDADD)
 

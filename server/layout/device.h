@@ -45,6 +45,7 @@ struct device {
 	LIST_HEAD(, export) exports;	/* that use it */
 	pthread_mutex_t lock;		/* held over talks with the target: fencers and workers only, never under state_lock */
 	uint64_t verified_ms;		/* mds_now_ms() when the reservation was last seen in force; atomic */
+	uint64_t failed_ms;		/* mds_now_ms() when device_prepare() last failed; lock */
 	bool former_fenced;		/* keys of a former life are gone */
 	uint64_t fenced[64];		/* the last keys cut off: one that registers again is cut off again (PITFALLS B12) */
 	unsigned nfenced;

@@ -271,11 +271,19 @@ device_prepare(struct device *device, enum reason *why)
 	uint64_t seen = __atomic_load_n(&device->verified_ms, __ATOMIC_ACQUIRE);
 	if (seen && mds_now_ms() - seen < VERIFY_MS)
 		return 0;
+	uint64_t asked = mds_now_ms();
 	LOCK_SCOPE(&device->lock);
 	seen = __atomic_load_n(&device->verified_ms, __ATOMIC_ACQUIRE);
 	if (seen && mds_now_ms() - seen < VERIFY_MS)
 		return 0;		/* somebody else has just done it */
-	return prepare_locked(device, why);
+	if (device->failed_ms > asked) {
+		/* Or tried: workers that queued behind a target that is gone must not each wait for it in turn (PITFALLS B3). */
+		*why = device->reason;
+		return -EAGAIN;
+	}
+	int r = prepare_locked(device, why);
+	device->failed_ms = r ? mds_now_ms() : 0;
+	return r;
 }
 
 int
