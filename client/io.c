@@ -11,6 +11,7 @@
 
 #define MAX_EXTENTS 64u
 #define MAX_STEPS 32u
+#define MAX_DEPTH 8u			/* of pnfs_submit() in a callback of one */
 
 static void range_plan(struct io_range *range);
 
@@ -311,10 +312,15 @@ pnfs_submit(struct pnfs_io *io)
 	req->write = io->op == PNFS_IO_WRITE;
 	req->offset = io->offset;
 	req->end = range_end(io->offset, io->len);
-	if (loop_is_current(io->file->m->loop))
+	struct pnfs *m = io->file->m;
+	/* What ends at once (holes, the end of the file) calls back from here, and may submit the next: not deeper than the stack is. */
+	if (loop_is_current(m->loop) && m->io_depth < MAX_DEPTH) {
+		m->io_depth++;
 		req_start(&req->work);
-	else
-		loop_post(io->file->m->loop, &req->work);
+		m->io_depth--;
+	} else {
+		loop_post(m->loop, &req->work);
+	}
 }
 
 /* ---- blocking ---- */

@@ -21,10 +21,14 @@ static void
 queue_pump(struct pnfs *m)
 {
 	struct io_piece *piece;
+	if (m->io_pumping)
+		return;			/* from piece_again, on the stack of the loop below: that goes on */
+	m->io_pumping = true;
 	while (m->io_running < MAX_DIRECT && (piece = TAILQ_FIRST(&m->io_queue))) {
 		TAILQ_REMOVE(&m->io_queue, piece, link);
 		piece_start(piece);
 	}
+	m->io_pumping = false;
 }
 
 static void
@@ -189,7 +193,9 @@ piece_start(struct io_piece *piece)
 		mds_renew(&m->mds);
 		return;
 	}
-	if (piece->epoch != layout->epoch || layout_map_blocked(&layout->map, from, to)) {
+	/* While it waited the range may have been returned, and granted anew elsewhere. */
+	if (piece->epoch != layout->epoch || layout_map_blocked(&layout->map, from, to) ||
+	    !layout_map_holds(&layout->map, from, to, piece->device, piece->addr, piece->kind)) {
 		piece_again(piece, piece->tries, REASON_NONE);
 		return;
 	}

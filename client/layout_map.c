@@ -268,6 +268,37 @@ layout_map_view(const struct layout_map *map, uint64_t offset, uint64_t end,
 	return n;
 }
 
+static bool
+fits(const struct map_extent *e, enum layout_pin_kind kind)
+{
+	switch (e->e.state) {
+	case EXTENT_READ_WRITE:
+		return kind == PIN_READ || e->rw;
+	case EXTENT_READ:
+		return kind == PIN_READ;
+	case EXTENT_INVALID:
+		return kind == PIN_WRITE && e->rw;
+	default:
+		return false;
+	}
+}
+
+bool
+layout_map_holds(const struct layout_map *map, uint64_t offset, uint64_t end, const uint8_t *device, uint64_t addr,
+    enum layout_pin_kind kind)
+{
+	while (offset < end) {
+		const struct map_extent *e = layout_map_find(map, offset);
+		if (!e || !fits(e, kind) || memcmp(e->e.device, device, sizeof e->e.device) ||
+		    e->e.addr + (offset - e->e.offset) != addr)
+			return false;
+		uint64_t to = ext_end(&e->e) < end ? ext_end(&e->e) : end;
+		addr += to - offset;
+		offset = to;
+	}
+	return true;
+}
+
 /* ---- pins and blocks ---- */
 
 void

@@ -70,6 +70,13 @@ uint32_t layout_map_view(const struct layout_map *map, uint64_t offset, uint64_t
 /* The extent OFFSET is in, blocked or not; NULL. */
 const struct map_extent *layout_map_find(const struct layout_map *map, uint64_t offset);
 
+/*
+ * Is all of [offset, end) still held as it was planned: on DEVICE, in one run from ADDR, in a state that I/O of KIND
+ * (PIN_READ, PIN_WRITE or PIN_RMW) may use?  Blocks are not looked at.
+ */
+bool layout_map_holds(const struct layout_map *map, uint64_t offset, uint64_t end, const uint8_t *device, uint64_t addr,
+    enum layout_pin_kind kind);
+
 void layout_map_pin(struct layout_map *map, struct layout_pin *pin);
 void layout_map_unpin(struct layout_map *map, struct layout_pin *pin);
 bool layout_map_pinned(const struct layout_map *map, uint64_t offset, uint64_t end);

@@ -54,6 +54,8 @@ struct pnfs {
 	LIST_HEAD(, device) devices;
 
 	unsigned io_running;		/* pieces on devices */
+	bool io_pumping;		/* queue_pump is at it */
+	unsigned io_depth;		/* pnfs_submit() on this stack */
 	struct io_piece_list io_queue;	/* too many of them */
 	struct io_piece_list io_lease;	/* waiting for the lease to be renewed */
 	size_t kept;			/* bytes of unstable writes kept */

@@ -130,6 +130,25 @@ compare(bool *blocked, int dead)
 	}
 }
 
+/* A plan made for the first block of a range is good for all of it, or not: block by block. */
+static void
+plans(void)
+{
+	static const enum layout_pin_kind kinds[] = { PIN_READ, PIN_WRITE, PIN_RMW };
+	unsigned from = pick(BLOCKS), to = from + 1 + pick(4);
+	enum layout_pin_kind kind = kinds[pick(3)];
+	uint8_t device[16] = { model[from].device };
+	uint64_t addr = model[from].addr + (pick(8) ? 0 : B);
+	bool good = to <= BLOCKS;
+	for (unsigned i = from; good && i < to; i++) {
+		const struct cell *c = &model[i];
+		good = c->held && c->state != EXTENT_NONE && c->device == device[0] && c->addr == addr + (uint64_t)(i - from) * B &&
+		    (kind == PIN_READ ? c->state != EXTENT_INVALID :
+		     c->rw && (c->state == EXTENT_READ_WRITE || kind == PIN_WRITE));
+	}
+	ck_assert_int_eq(layout_map_holds(&map, (uint64_t)from * B, (uint64_t)to * B, device, addr, kind), good);
+}
+
 START_TEST(random_against_model)
 {
 	struct layout_block blocks[3];
@@ -165,6 +184,8 @@ START_TEST(random_against_model)
 			for (unsigned b = 0; on[i] && b < BLOCKS; b++)
 				blocked[b] |= blocks[i].offset <= (uint64_t)b * B && (uint64_t)b * B < blocks[i].end;
 		compare(blocked, (int)pick(3) - 1);
+		for (unsigned i = 0; i < 8; i++)
+			plans();
 		for (unsigned b = 0; b < BLOCKS; b++)
 			ck_assert_int_eq(layout_map_blocked(&map, (uint64_t)b * B, (uint64_t)(b + 1) * B), blocked[b]);
 	}
