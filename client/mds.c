@@ -93,6 +93,7 @@ slot_free(struct mds *mds, struct mds_slot *slot)
 	slot->msg = NULL;
 	slot->data = NULL;
 	slot->data_len = 0;
+	slot->first_ns = 0;
 	slot->busy = slot->waiting = false;
 	if (slot->req)
 		slot->req->slot = NULL;
@@ -126,6 +127,8 @@ mds_slot_send(struct mds *mds, struct mds_slot *slot)
 		out->len += ax_pad(slot->data_len);
 	}
 	slot->sent_ns = lease_clock();
+	if (!slot->first_ns)
+		slot->first_ns = slot->sent_ns;
 	slot->waiting = false;
 	rpc_peer_call(mds->peer, out, 0, slot_answer, slot);
 }
@@ -384,12 +387,14 @@ sequence_ok(struct mds *mds, struct mds_slot *slot, struct reply *reply, const S
 {
 	struct mds_req *req = slot->req;
 	bool waited = !mds->lease_was_valid || !mds_lease_valid(mds);
-	lease_renewed(&mds->lease, slot->sent_ns);
+	lease_renewed(&mds->lease, slot->first_ns);
 	mds->lease_was_valid = true;
 	limits(mds, ok);
 	slot_free(mds, slot);
 	slot->seqid++;
-	uint32_t flags = ok->sr_status_flags;
+	/* What was revoked is not used any more, not even by who acts on this answer. */
+	if (ok->sr_status_flags)
+		mds_flags(mds, ok->sr_status_flags);
 	if (req && reply->results.left > 0 && reply->results.status == NFS4ERR_RETRY_UNCACHED_REP)
 		queue_add(mds, req);
 	else if (req && retry_later(req, reply))
@@ -397,8 +402,6 @@ sequence_ok(struct mds *mds, struct mds_slot *slot, struct reply *reply, const S
 	else if (req)
 		req_end(req, 0, reply);
 	mds_cb_release(mds);
-	if (flags)
-		mds_flags(mds, flags);
 	if (waited && mds_lease_valid(mds))
 		mds->hooks->renewed(mds);
 	mds_pump(mds);
@@ -414,12 +417,15 @@ slot_answer(struct rpc_peer *peer, void *arg, int status, uint8_t *body, uint32_
 		return;			/* the connection is gone: it will be sent again */
 	struct reply reply = { .status = NFS4_OK };
 	arena_reset(&mds->arena);
+	bool answered = !status;
 	if (!status)
 		status = compound_results_begin(&reply.results, body, len, &mds->arena) ? -EPROTO : 0;
 	if (status) {
 		log_warn("mds: the server rejects a call or answers nonsense (%s)", strerror(-status));
 		struct mds_req *req = slot->req;
 		slot_free(mds, slot);
+		/* It was done, it seems.  The next must not be taken for its repetition; were it not done, the next is MISORDERED. */
+		slot->seqid += answered;
 		if (req)
 			req_end(req, status, NULL);
 		mds_pump(mds);

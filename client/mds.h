@@ -70,6 +70,7 @@ struct mds_slot {
 	uint32_t data_len;
 	bool busy, waiting;		/* waiting: SEQUENCE said DELAY, to be repeated */
 	uint64_t sent_ns;		/* last time */
+	uint64_t first_ns;		/* first time: a repetition is answered from the reply cache, and may renew nothing */
 	ev_timer timer;
 };
 

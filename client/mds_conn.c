@@ -215,13 +215,13 @@ tick(struct ev_loop *loop, ev_timer *timer, int events)
 	uint64_t now = lease_clock();
 	if (mds->timeout && now > mds->timeout * SECOND)
 		mds_expire(mds, now - mds->timeout * SECOND, -ETIMEDOUT);
-	if (mds->state != MDS_UP && mds->state != MDS_RECLAIMING)
-		return;
-	if (mds->lease_was_valid && !mds_lease_valid(mds)) {
+	if (mds->state != MDS_ENDING && mds->lease_was_valid && !mds_lease_valid(mds)) {
 		mds->lease_was_valid = false;
 		log_warn("mds: the lease may be over: no direct I/O until it is renewed");
 		mds->hooks->expired(mds);
 	}
+	if (mds->state != MDS_UP && mds->state != MDS_RECLAIMING)
+		return;
 	if (connection_dead(mds, now)) {
 		log_warn("mds: no answer from the server: trying a new connection");
 		mds_reconnect(mds, false);

@@ -162,7 +162,7 @@ hook_started(struct mds *mds, int status)
 
 /* ---- state revoked: which? ---- */
 
-#define TEST_MAX 256u
+#define TEST_MAX 4096u			/* layouts first: they matter most */
 
 struct tested {
 	stateid4 stateid;
@@ -174,6 +174,7 @@ struct test_op {
 	struct mds_req req;
 	struct pnfs *m;
 	uint32_t n;
+	stateid4 ids[TEST_MAX];
 	struct tested list[TEST_MAX];
 };
 
@@ -181,10 +182,9 @@ static void
 test_build(struct mds_req *req, struct compound_call *c)
 {
 	struct test_op *op = (struct test_op *)req;
-	stateid4 ids[TEST_MAX];
-	TEST_STATEID4args args = { .ts_stateids = { .ts_stateids_len = op->n, .ts_stateids_val = ids } };
+	TEST_STATEID4args args = { .ts_stateids = { .ts_stateids_len = op->n, .ts_stateids_val = op->ids } };
 	for (uint32_t i = 0; i < op->n; i++)
-		ids[i] = op->list[i].stateid;
+		op->ids[i] = op->list[i].stateid;
 	compound_call_op(c, OP_TEST_STATEID, &args);
 }
 
@@ -243,6 +243,7 @@ test_done(struct mds_req *req, int status, struct reply *reply)
 			state_gone(m, &op->list[i]);
 	}
 	free(op);
+	io_renewed(m);			/* direct I/O waited for this */
 }
 
 static void
@@ -254,12 +255,12 @@ test_states(struct pnfs *m)
 	if (!op)
 		return;
 	op->m = m;
-	LIST_FOREACH(file, &m->files, link)
-		if (op->n < TEST_MAX)
-			op->list[op->n++] = (struct tested){ .stateid = file->stateid, .owner = file->owner };
 	HASH_ITER(hh, m->nodes, node, tmp)
 		if (node->layout.have_stateid && op->n < TEST_MAX)
 			op->list[op->n++] = (struct tested){ .stateid = node->layout.stateid, .fh = node->fh };
+	LIST_FOREACH(file, &m->files, link)
+		if (op->n < TEST_MAX)
+			op->list[op->n++] = (struct tested){ .stateid = file->stateid, .owner = file->owner };
 	if (op->n == 0) {
 		free(op);
 		return;

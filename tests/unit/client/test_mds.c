@@ -26,7 +26,7 @@ static struct mds_req complete_req;
 struct request {
 	struct mds_req req;
 	struct loop_work work;
-	int ends, status;
+	int ends, status, revocations;	/* revocations: known of when it ended */
 };
 static struct request requests[REQUESTS];
 
@@ -106,6 +106,7 @@ request_done(struct mds_req *req, int status, struct reply *reply)
 		status = reply_op(reply, OP_PUTROOTFH);
 	r->ends++;
 	r->status = status;
+	r->revocations = revocations;
 	if (status)
 		atomic_fetch_add(&bad, 1);
 	sem_post(&ended);
@@ -235,6 +236,16 @@ START_TEST(dropped)
 }
 END_TEST
 
+/* The answer of a repetition says nothing of now: the lease counts from the first time it was sent. */
+START_TEST(dropped_lease)
+{
+	atomic_store(&fake.drop_after, 1);
+	run(1, MDS_CACHE);
+	ck_assert_int_eq(fake.retries, 1);
+	ck_assert_uint_lt(atomic_load(&mds.lease.sent_ns), mds.bound_ns);
+}
+END_TEST
+
 START_TEST(answered_twice)
 {
 	atomic_store(&fake.twice, 30);
@@ -310,6 +321,7 @@ START_TEST(status_flags)
 {
 	atomic_store(&fake.flags, SEQ4_STATUS_ADMIN_STATE_REVOKED);
 	run(1, 0);
+	ck_assert_int_eq(requests[0].revocations, 1);	/* before whoever acts on that answer */
 	run(1, 0);
 	ck_assert_int_eq(revocations, 1);
 	int binds = fake.binds;
@@ -498,6 +510,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, plain);
 	tcase_add_test(t, dropped);
+	tcase_add_test(t, dropped_lease);
 	tcase_add_test(t, answered_twice);
 	tcase_add_test(t, session_lost);
 	tcase_add_test(t, client_lost);
