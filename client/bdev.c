@@ -116,6 +116,13 @@ bdev_close(struct bdev *bdev)
 }
 
 void
+bdev_expire(struct bdev *bdev)
+{
+	if (bdev->up && bdev->ops->expire)
+		bdev->ops->expire(bdev);
+}
+
+void
 bdev_register(struct bdev *bdev, uint64_t key, bdev_done_fn *done, void *arg)
 {
 	int err = !bdev->ops->do_register ? -EOPNOTSUPP : bdev->up ? 0 : -ENOTCONN;

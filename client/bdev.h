@@ -35,6 +35,11 @@ struct bdev_io {
 	 */
 	int result;
 	void (*done)(struct bdev_io *io);
+	/*
+	 * May be NULL.  Asked before a device sends a command once more by itself (UNIT ATTENTION, BUSY): false ends the io with -EAGAIN.  It was not
+	 * done then.
+	 */
+	bool (*may)(const struct bdev_io *io);
 	void *arg;
 	struct bdev *bdev;		/* filled in by bdev_submit */
 	struct bdev_io *next;	/* the device's, while under way */
@@ -76,6 +81,8 @@ struct bdev_ops {
 	/* Optional (NULL: no reservations here).  REGISTER AND IGNORE EXISTING KEY for this nexus; key 0 unregisters.  APTPL=1 is tried
 	 * first, then 0 (RFC 8154 2.4.10.3). */
 	void (*do_register)(struct bdev *bdev, uint64_t key, bdev_done_fn *done, void *arg);
+	/* Optional.  See bdev_expire(). */
+	void (*expire)(struct bdev *bdev);
 	/* Optional.  Connect again after a loss (bdev->up false). */
 	void (*reconnect)(struct bdev *bdev, bdev_done_fn *done, void *arg);
 };
@@ -87,6 +94,11 @@ struct bdev_ops {
 struct bdev *bdev_open(struct loop *loop, const char *name, const char *initiator, bdev_done_fn *done, void *arg);
 void bdev_submit(struct bdev *bdev, struct bdev_io *io);
 void bdev_close(struct bdev *bdev);
+/*
+ * The right to what is under way is about to end (lease): what has not ended within a second is given up, by cutting the connection so that nothing
+ * of it that is still queued here goes out later.  Ends as any lost connection.
+ */
+void bdev_expire(struct bdev *bdev);
 /* -EOPNOTSUPP by DONE where there is none. */
 void bdev_register(struct bdev *bdev, uint64_t key, bdev_done_fn *done, void *arg);
 void bdev_reconnect(struct bdev *bdev, bdev_done_fn *done, void *arg);

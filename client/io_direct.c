@@ -75,9 +75,22 @@ piece_failed(struct io_piece *piece, int err)
 		piece_again(piece, tries, tries > MAX_TRIES ? reason : REASON_NONE);
 		return;
 	}
+	if (err == -EAGAIN) {		/* not done: piece_may refused */
+		piece_again(piece, piece->tries + 1, piece->tries + 1 > MAX_TRIES ? REASON_IO_ERROR : REASON_NONE);
+		return;
+	}
 	log_warn("%s: %s at %llu: through the server", piece->bio.bdev->name, strerror(-err),
 	    (unsigned long long)piece->bio.offset);
 	piece_again(piece, 0, REASON_IO_ERROR);
+}
+
+/* The device would send it once more (bdev_io.may). */
+static bool
+piece_may(const struct bdev_io *bio)
+{
+	const struct io_piece *piece = bio->arg;
+	const struct node *node = piece->req->file->node;
+	return piece->epoch == node->layout.epoch && may_start(node->m);
 }
 
 static void
@@ -220,6 +233,7 @@ piece_start(struct io_piece *piece)
 	m->io_running++;
 	layout_map_pin(&layout->map, &piece->pin);
 	piece->bio.done = piece_done;
+	piece->bio.may = piece_may;
 	piece->bio.arg = piece;
 	bdev_submit(piece->bio.bdev, &piece->bio);
 }

@@ -408,9 +408,8 @@ sequence_ok(struct mds *mds, struct mds_slot *slot, struct reply *reply, const S
 }
 
 static void
-slot_answer(struct rpc_peer *peer, void *arg, int status, uint8_t *body, uint32_t len, struct rpc_rec *rec)
+answer_take(struct rpc_peer *peer, void *arg, int status, uint8_t *body, uint32_t len)
 {
-	(void)rec;
 	struct mds_slot *slot = arg;
 	struct mds *mds = slot->mds;
 	if (peer != mds->peer || status == -ECONNRESET || !slot->busy)
@@ -448,4 +447,14 @@ slot_answer(struct rpc_peer *peer, void *arg, int status, uint8_t *body, uint32_
 		return;
 	}
 	sequence_ok(mds, slot, &reply, &ok);
+}
+
+static void
+slot_answer(struct rpc_peer *peer, void *arg, int status, uint8_t *body, uint32_t len, struct rpc_rec *rec)
+{
+	if (rec)
+		rpc_rec_get(rec);	/* the connection may be closed before BODY was read to its end */
+	answer_take(peer, arg, status, body, len);
+	if (rec)
+		rpc_rec_put(rec);
 }

@@ -298,7 +298,11 @@ hook_renewed(struct mds *mds)
 static void
 hook_expired(struct mds *mds)
 {
-	map_expired(mds->owner);
+	struct pnfs *m = mds->owner;
+	map_expired(m);
+	for (unsigned i = 0; i < m->nbdevs; i++)
+		if (m->bdevs[i].bdev && m->bdevs[i].up)
+			bdev_expire(m->bdevs[i].bdev);
 }
 
 const struct mds_hooks mount_hooks = {

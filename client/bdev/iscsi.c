@@ -3,12 +3,15 @@
  *
  * libiscsi's own reconnection is off: it would send commands again by itself, while we have to register with the
  * target and revalidate layouts first (bdev->generation).  A connection that fails ends everything under
- * way with -ENOTCONN; bdev_reconnect() starts a new context.
+ * way with -ENOTCONN; bdev_reconnect() starts a new context, with the same ISID: the login
+ * reinstates the session, and the target drops what it still had of the old one (RFC 7143 6.3.5) before anything is sent again.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <iscsi/iscsi.h>
@@ -38,6 +41,9 @@ struct iscsi_bdev {
 	uint64_t new_key;
 	bool aptpl;
 	bool conflict_told;		/* since the last registration */
+	uint32_t isid;			/* 24 bits, random, the same for all connections */
+	uint64_t serial, stale_before;	/* of commands; what is older was under way at bdev_expire() */
+	unsigned under_way, stale;
 };
 
 /* One SCSI command under way. */
@@ -46,6 +52,7 @@ struct iscsi_req {
 	struct bdev_io *io;
 	struct scsi_iovec iov;
 	unsigned retries;
+	uint64_t serial;
 };
 
 static void iscsi_update(struct iscsi_bdev *i);
@@ -84,6 +91,16 @@ iscsi_free(struct iscsi_bdev *i)
 	free(i);
 }
 
+/* Nothing that is queued in the socket goes out any more once it is closed. */
+static void
+iscsi_cut(struct iscsi_bdev *i)
+{
+	struct linger now = { .l_onoff = 1, .l_linger = 0 };
+	int fd = i->ctx ? iscsi_get_fd(i->ctx) : -1;
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now))
+		log_debug("%s: SO_LINGER: %s", i->b.name, strerror(errno));
+}
+
 /* Outside libiscsi's frames: take down what failed, free what was closed. */
 static void
 iscsi_later(struct loop_work *work)
@@ -99,6 +116,7 @@ iscsi_later(struct loop_work *work)
 		return;
 	i->failed = false;
 	bdev_set_up(&i->b, false);
+	iscsi_cut(i);
 	iscsi_stop(i);
 	bool first = !i->opened;
 	iscsi_finish(i, -ENOTCONN);
@@ -150,7 +168,10 @@ static void
 iscsi_tick(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	(void)ev, (void)revents;
-	iscsi_run(w->data, 0);
+	struct iscsi_bdev *i = w->data;
+	if (i->stale)
+		iscsi_fail(i, "commands under way when the lease ran out are given up");
+	iscsi_run(i, 0);
 }
 
 /* Watch what libiscsi wants watched: descriptor and events change while connecting. */
@@ -299,6 +320,7 @@ iscsi_start(struct iscsi_bdev *i)
 	iscsi_set_targetname(ctx, url->target);
 	iscsi_set_session_type(ctx, ISCSI_SESSION_NORMAL);
 	iscsi_set_header_digest(ctx, ISCSI_HEADER_DIGEST_NONE_CRC32C);
+	iscsi_set_isid_random(ctx, i->isid, 0);
 	iscsi_set_noautoreconnect(ctx, 1);
 	iscsi_set_timeout(ctx, COMMAND_TIMEOUT);
 	if (url->user[0])
@@ -330,6 +352,10 @@ static void
 req_end(struct iscsi_req *req, int result)
 {
 	struct bdev_io *io = req->io;
+	struct iscsi_bdev *i = req->i;
+	i->under_way--;
+	if (req->serial < i->stale_before)
+		i->stale--;
 	free(req);
 	io->result = result;
 	io->done(io);
@@ -355,6 +381,10 @@ on_command(struct iscsi_context *ctx, int status, void *data, void *arg)
 	if (task)
 		scsi_free_scsi_task(task);
 	if ((attention || err == -EBUSY) && req->retries < MAX_RETRIES && i->ctx && !i->failed) {
+		if (req->io->may && !req->io->may(req->io)) {
+			req_end(req, -EAGAIN);
+			return;
+		}
 		req->retries++;		/* 2A/03 reservations preempted, 29 reset: told once */
 		if (req_send(req))
 			return;
@@ -400,10 +430,22 @@ iscsi_submit(struct bdev *bdev, struct bdev_io *io)
 	}
 	req->i = i;
 	req->io = io;
+	req->serial = i->serial++;
 	if (!req_send(req)) {
 		free(req);
 		bdev_io_later(bdev, io, -EIO);
+		return;
 	}
+	i->under_way++;
+}
+
+/* The next tick looks at what is left of them. */
+static void
+iscsi_expire(struct bdev *bdev)
+{
+	struct iscsi_bdev *i = (struct iscsi_bdev *)bdev;
+	i->stale_before = i->serial;
+	i->stale = i->under_way;
 }
 
 /* ---- registration (RFC 8154 2.4.10.3) ---- */
@@ -500,7 +542,7 @@ iscsi_close(struct bdev *bdev)
 }
 
 static const struct bdev_ops iscsi_ops = { .submit = iscsi_submit, .close = iscsi_close,
-	.do_register = iscsi_register, .reconnect = iscsi_reopen };
+	.do_register = iscsi_register, .expire = iscsi_expire, .reconnect = iscsi_reopen };
 
 struct bdev *
 bdev_iscsi_open(struct loop *loop, const char *url, const char *initiator,
@@ -514,6 +556,9 @@ bdev_iscsi_open(struct loop *loop, const char *url, const char *initiator,
 	i->b.name = strdup(url);
 	i->initiator = strdup(initiator ? initiator : "iqn.2026-11.org.pnfs-block:client");
 	i->fd = -1;
+	if (getrandom(&i->isid, sizeof i->isid, 0) != sizeof i->isid)
+		i->isid = (uint32_t)getpid();
+	i->isid &= 0xffffff;
 	i->out.fn = iscsi_out;
 	i->later.fn = iscsi_later;
 	ev_init(&i->watcher, iscsi_event);
