@@ -375,6 +375,8 @@ close_build(struct mds_req *req, struct compound_call *c)
 	compound_call_op(c, OP_CLOSE, &args);
 }
 
+static void close_returned(void *arg, int status);
+
 static void
 close_done(struct mds_req *req, int status, struct reply *reply)
 {
@@ -383,6 +385,11 @@ close_done(struct mds_req *req, int status, struct reply *reply)
 	struct pnfs_file *file = op->file;
 	struct kept *kept, *next;
 	(void)reply;
+	if (file->reopening) {
+		/* Its state was revoked beside the CLOSE; the open that is on its way uses the file, and wants a CLOSE of its own. */
+		file_reopen(file, close_returned, op);
+		return;
+	}
 	if (status && !op->error)
 		op->error = status;
 	for (kept = TAILQ_FIRST(&file->node->kept); kept; kept = next) {
