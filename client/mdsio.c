@@ -195,7 +195,7 @@ write_build(struct mds_req *req, struct compound_call *c)
 	 * In a range we also reach directly it goes to the device at once, so that a direct read finds it there.  At the limit of
 	 * what we keep too.
 	 */
-	chunk->sync = chunk->io->sync || layout->map.n || layout->have_stateid || file->m->kept + chunk->len > KEPT_MAX;
+	chunk->sync = chunk->io->sync || layout->map.n || layout->have_stateid || layout->get || file->m->kept + chunk->len > KEPT_MAX;
 	compound_putfh(c, &file->node->fh);
 	XDR *raw = compound_call_raw(c, OP_WRITE);
 	if (raw && (!xdr_stateid4(raw, &stateid) || !ax_put_u64(raw, chunk->offset) ||
@@ -222,6 +222,12 @@ keep(struct chunk *chunk, uint32_t count, const uint8_t *verf)
 	TAILQ_INSERT_TAIL(&file->node->kept, kept, link);
 	file->m->kept += count;
 	return true;
+}
+
+static void
+chunk_committed(void *arg, int status)
+{
+	chunk_end(arg, status);
 }
 
 static void
@@ -263,7 +269,11 @@ write_done(struct mds_req *req, int status, struct reply *reply)
 	}
 	if (file->m->kept > KEPT_COMMIT && !TAILQ_EMPTY(&node->kept) && !node->commit)
 		mdsio_commit(node, NULL, NULL);
-	chunk_end(chunk, 0);
+	/* A layout came meanwhile: a direct read behind this shall find it too, so it must not stay in the server's memory. */
+	if (ok->committed == UNSTABLE4 && (node->layout.get || node->layout.have_stateid))
+		mdsio_commit(node, chunk_committed, chunk);
+	else
+		chunk_end(chunk, 0);
 }
 
 static void
@@ -407,7 +417,8 @@ commit_done(struct mds_req *req, int status, struct reply *reply)
 	}
 	const char *verf = reply->res.nfs_resop4_u.opcommit.COMMIT4res_u.resok4.writeverf;
 	bool last = false, lost = false;
-	for (kept = TAILQ_FIRST(&node->kept); kept && !last; kept = next) {
+	/* What came behind the COMMIT is not of it; if nothing was kept when it was sent, that is all. */
+	for (kept = commit->last ? TAILQ_FIRST(&node->kept) : NULL; kept && !last; kept = next) {
 		next = TAILQ_NEXT(kept, link);
 		last = kept == commit->last;
 		if (!memcmp(kept->verf, verf, sizeof kept->verf))
