@@ -108,6 +108,13 @@ mds_write_start(struct io_range *range)
 	mdsio_write(req->file, io_buf(req, range->offset), range->offset, range->end - range->offset, mds_done, range);
 }
 
+static void
+mds_write_ready(void *arg, int status)
+{
+	(void)status;			/* told to the files */
+	mds_write_start(arg);
+}
+
 /* The whole of RANGE, for REASON. */
 static void
 range_mds(struct io_range *range, enum reason reason)
@@ -118,6 +125,9 @@ range_mds(struct io_range *range, enum reason reason)
 		file_fallback(req->file, range->offset, range->end - range->offset, reason);
 	if (m->direct == PNFS_DIRECT_REQUIRE)
 		range_free(range, -EOPNOTSUPP);
+	else if (req->write && layout_unsettled(req->file->node, range->offset, range->end))
+		/* The server completes the blocks at the edges from what it knows of them: that must be what we wrote. */
+		layout_commit(req->file->node, mds_write_ready, range);
 	else if (req->write)
 		mds_write_start(range);
 	else

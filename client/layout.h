@@ -112,6 +112,10 @@ void layout_stateid(struct layout *layout, const stateid4 *stateid);
 
 /* [offset, end) was written to the device. */
 void layout_dirty(struct node *node, uint64_t offset, uint64_t end);
+/* Where what was written to devices, and is not known to the server yet, ends; 0: nothing.  LAYOUTCOMMITs under way count. */
+uint64_t layout_own_end(const struct node *node);
+/* Has [offset, end) a block only in part, and does such data lie in its blocks? */
+bool layout_unsettled(const struct node *node, uint64_t offset, uint64_t end);
 /* All written so far made known and durable; done(-EIO) if it cannot be proven (also told to the files' fsync). */
 void layout_commit(struct node *node, done_fn *done, void *arg);
 /* In recovery: by reclaim, RFC 8881 12.7.4. */

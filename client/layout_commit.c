@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "client/file.h"
+#include "client/ioplan.h"
 #include "include/log.h"
 #include "proto/nfs4/status.h"
 
@@ -93,6 +94,25 @@ layout_dirty(struct node *node, uint64_t offset, uint64_t end)
 		layout_commit(node, NULL, NULL);
 }
 
+uint64_t
+layout_own_end(const struct node *node)
+{
+	const struct layout *layout = &node->layout;
+	uint64_t own = layout->dirty ? layout->dirty_end : 0;
+	return layout->commit && layout->commit->end > own ? layout->commit->end : own;
+}
+
+bool
+layout_unsettled(const struct node *node, uint64_t offset, uint64_t end)
+{
+	const struct layout *layout = &node->layout;
+	uint64_t from = offset - offset % IO_BLOCK, to = (end + IO_BLOCK - 1) / IO_BLOCK * IO_BLOCK;
+	if (from == offset && to == end)
+		return false;
+	return (layout->dirty && layout->dirty_first < to && from < layout->dirty_end) ||
+	    (layout->commit && layout->commit->first < to && from < layout->commit->end);
+}
+
 /* ---- the operation ---- */
 
 static void
@@ -170,6 +190,7 @@ inplace_build(struct mds_req *req, struct compound_call *c)
 	memset(&set, 0, sizeof set);
 	compound_putfh(c, &commit->node->fh);
 	compound_call_op(c, OP_COMMIT, &args);
+	compound_getattr(c, &stat_mask);
 	attr_set(&attrs.mask, FATTR4_TIME_MODIFY_SET);
 	/* Attributes of a SETATTR are the bytes of a fattr4: by hand into a buffer, then raw. */
 	ax_init(&xdrs, buf, sizeof buf, XDR_ENCODE, NULL);
@@ -188,6 +209,13 @@ inplace_done(struct mds_req *req, int status, struct reply *reply)
 	if (!status)
 		status = reply_op(reply, OP_COMMIT);
 	commit->node->m->stats.nfs_commit++;
+	struct nfs_attrs attrs;
+	/* What was written past the server's end of the file stays behind it, since no LAYOUTCOMMIT moves that any more. */
+	if (!status && reply_getattr(reply, &attrs) == 0 &&
+	    attr_has(&attrs.mask, FATTR4_SIZE) && attrs.size < commit->end) {
+		log_warn("LAYOUTCOMMIT was refused: data written past the end of the file is lost");
+		status = -EIO;
+	}
 	commit->status = status ? -EIO : 0;
 	commit_finish(commit);
 }

@@ -70,7 +70,7 @@ node_update(struct node *node, const struct nfs_attrs *a)
 {
 	if (attr_has(&a->mask, FATTR4_SIZE)) {
 		/* What we wrote past the end and have not committed is not in the server's size yet (RFC 8881 12.5.4.2). */
-		uint64_t own = node->layout.dirty ? node->layout.dirty_end : 0;
+		uint64_t own = layout_own_end(node);
 		node->size = a->size > own || !node->layout.grow ? a->size : own;
 		node->size_stale = false;
 	}
