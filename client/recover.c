@@ -215,6 +215,7 @@ state_gone(struct pnfs *m, const struct tested *t)
 	struct node *node = t->owner ? NULL : node_find(m, t->fh.data, t->fh.len);
 	struct pnfs_file *file = t->owner ? file_of(m, t->owner) : NULL;
 	struct free_op *op = calloc(1, sizeof *op);
+	log_warn("the server has revoked %s", t->owner ? "an open" : "a layout");
 	if (op) {
 		op->stateid = t->stateid;
 		op->req.build = free_build;
@@ -278,6 +279,7 @@ hook_revoked(struct mds *mds, uint32_t flags)
 	struct node *node, *tmp;
 	struct pnfs_file *file;
 	if (flags & SEQ4_STATUS_EXPIRED_ALL_STATE_REVOKED && !m->testing) {
+		log_warn("the server has revoked all opens and layouts: the lease ran out");
 		HASH_ITER(hh, m->nodes, node, tmp)
 			layout_lost(node);
 		LIST_FOREACH(file, &m->files, link)
