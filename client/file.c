@@ -151,7 +151,7 @@ setattr_done(struct mds_req *req, int status, struct reply *reply)
 			op_end(op, status);
 		return;
 	}
-	op->file->node->size = op->size;
+	op->file->node->size = op->file->node->told = op->size;
 	if (reply_getattr(reply, &attrs) == 0)
 		node_update(op->file->node, &attrs);
 	op_end(op, 0);

@@ -210,8 +210,11 @@ inplace_done(struct mds_req *req, int status, struct reply *reply)
 		status = reply_op(reply, OP_COMMIT);
 	commit->node->m->stats.nfs_commit++;
 	struct nfs_attrs attrs;
-	/* What was written past the server's end of the file stays behind it, since no LAYOUTCOMMIT moves that any more. */
-	if (!status && reply_getattr(reply, &attrs) == 0 &&
+	/*
+	 * What was written past the end of the file that the server knew stays behind it, since no LAYOUTCOMMIT moves that any more.  (If it knew
+	 * more once, somebody has cut the file: that is no loss.)
+	 */
+	if (!status && commit->end > commit->node->told && reply_getattr(reply, &attrs) == 0 &&
 	    attr_has(&attrs.mask, FATTR4_SIZE) && attrs.size < commit->end) {
 		log_warn("LAYOUTCOMMIT was refused: data written past the end of the file is lost");
 		status = -EIO;
@@ -250,6 +253,8 @@ commit_done(struct mds_req *req, int status, struct reply *reply)
 		status = reply_op(reply, OP_LAYOUTCOMMIT);
 	if (!status) {
 		const newsize4 *size = &reply->res.nfs_resop4_u.oplayoutcommit.LAYOUTCOMMIT4res_u.locr_resok4.locr_newsize;
+		if (commit->end > node->told)
+			node->told = commit->end;
 		if (size->ns_sizechanged && size->newsize4_u.ns_size > node->size)
 			node->size = size->newsize4_u.ns_size;
 		commit->at += commit->step;

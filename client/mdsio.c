@@ -263,6 +263,8 @@ write_done(struct mds_req *req, int status, struct reply *reply)
 	chunk->len -= count;
 	if (chunk->offset > node->size)
 		node->size = chunk->offset;
+	if (chunk->offset > node->told)
+		node->told = chunk->offset;
 	if (chunk->len) {
 		mds_submit(&file->m->mds, &chunk->req);
 		return;

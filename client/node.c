@@ -71,6 +71,8 @@ node_update(struct node *node, const struct nfs_attrs *a)
 	if (attr_has(&a->mask, FATTR4_SIZE)) {
 		/* What we wrote past the end and have not committed is not in the server's size yet (RFC 8881 12.5.4.2). */
 		uint64_t own = layout_own_end(node);
+		if (!own || a->size > node->told)
+			node->told = a->size;
 		node->size = a->size > own || !node->layout.grow ? a->size : own;
 		node->size_stale = false;
 	}

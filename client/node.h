@@ -30,6 +30,7 @@ struct node {
 	fsid4 fsid;
 	uint64_t fileid;
 	uint64_t size;			/* as known */
+	uint64_t told;			/* the file's size as the server has known it, at most, since what we wrote to devices is not all committed */
 	bool size_stale;		/* somebody else may have changed it */
 	uint32_t max_read, max_write;	/* bytes */
 	LIST_HEAD(, pnfs_file) files;
