@@ -25,6 +25,8 @@ struct pnfs_file {
 	int dead;			/* -errno: the file could not be opened again; all I/O fails */
 	bool lost;			/* could not be reclaimed: to be opened again */
 	bool reopening;
+	unsigned ios;			/* pnfs_submit()s under way */
+	struct close_op *closing;	/* waits for them */
 	struct mds_req reopen;
 	struct waiter_list reopen_waiters;
 	unsigned nfallbacks;
@@ -44,8 +46,10 @@ void file_open_args(struct pnfs_file *file, struct compound_call *c, open_claim_
 /* Take its answer: PUTFH, OPEN and GETATTR. */
 int file_open_take(struct pnfs_file *file, struct reply *reply);
 
-/* All durable, layouts back, CLOSE; FILE is gone when DONE runs with the first error. */
+/* I/O under way awaited, all durable, layouts back, CLOSE; FILE is gone when DONE runs with the first error. */
 void file_close(struct pnfs_file *file, done_fn *done, void *arg);
+/* The last I/O under way ended: a close goes on. */
+void file_idle(struct pnfs_file *file);
 /* LAYOUTCOMMIT and COMMIT as needed; the first error not told is told. */
 void file_fsync(struct pnfs_file *file, done_fn *done, void *arg);
 /* GETATTR; ST may be NULL. */

@@ -25,10 +25,13 @@ static void
 req_end(struct io_req *req)
 {
 	struct pnfs_io *user = req->user;
-	struct node *node = req->file->node;
+	struct pnfs_file *file = req->file;
+	struct node *node = file->node;
 	user->result = req->error ? req->error : (ssize_t)(req->end - req->offset);
 	free(req);
 	user->done(user);
+	if (--file->ios == 0)
+		file_idle(file);
 	node_put(node);
 }
 
@@ -288,6 +291,7 @@ req_start(struct loop_work *work)
 	struct node *node = node_ref(file->node);
 	const struct pnfs_io *user = req->user;
 	req->pending = 1;
+	file->ios++;
 	bool may = user->op == PNFS_IO_FSYNC || file->access &
 	    (req->write ? (uint32_t)OPEN4_SHARE_ACCESS_WRITE : (uint32_t)OPEN4_SHARE_ACCESS_READ);
 	if (!may || user->len > INT64_MAX || user->offset > INT64_MAX - user->len) {

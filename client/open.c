@@ -437,6 +437,15 @@ close_synced(void *arg, int status)
 }
 
 void
+file_idle(struct pnfs_file *file)
+{
+	struct close_op *op = file->closing;
+	file->closing = NULL;
+	if (op)
+		file_fsync(file, close_synced, op);
+}
+
+void
 file_close(struct pnfs_file *file, done_fn *done, void *arg)
 {
 	struct close_op *op = calloc(1, sizeof *op);
@@ -447,7 +456,9 @@ file_close(struct pnfs_file *file, done_fn *done, void *arg)
 	op->file = file;
 	op->done = done;
 	op->arg = arg;
-	file_fsync(file, close_synced, op);
+	file->closing = op;
+	if (file->ios == 0)
+		file_idle(file);
 }
 
 static void

@@ -85,7 +85,7 @@ int pnfs_list(struct pnfs *mount, const char *path, int (*fn)(const struct pnfs_
 /* FLAGS: O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC.  Regular files only: -EISDIR, -ELOOP, -EOPNOTSUPP. */
 int pnfs_open(struct pnfs *mount, const char *path, int flags, mode_t mode, struct pnfs_file **file);
 
-/* Commits (LAYOUTCOMMIT, COMMIT), returns layouts, closes.  The first write error not yet told is returned; the file is closed all the same. */
+/* Waits for what was submitted on it, commits (LAYOUTCOMMIT, COMMIT), returns layouts, closes.  Maps of it must have been released.  The first write error not yet told is returned; the file is closed all the same. */
 int pnfs_close(struct pnfs_file *file);
 
 ssize_t pnfs_pread(struct pnfs_file *file, void *buf, size_t len, uint64_t offset);	/* short only at the end of the file */

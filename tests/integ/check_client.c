@@ -3,6 +3,7 @@
  *
  *	check_client write URL FILE MiB PASSES PAUSE_MS	MiB number i holds the letter 'A' + i % 16
  *	check_client map URL FILE			pnfs_map, until it is revoked
+ *	check_client chain URL FILE			reads of a hole, each from the callback of the one before; close with writes under way
  *
  * The LUN is in $DEV.  Prints "ready" when the trouble may start, and its counters at the end as key=value.
  */
@@ -101,6 +102,36 @@ do_map(struct pnfs *m, struct pnfs_file *f)
 	return errors;
 }
 
+static void
+chain_done(struct pnfs_io *io)
+{
+	errors += io->result != (ssize_t)io->len || ((char *)io->buf)[0];
+	io->offset += io->len;
+	if (io->offset < 64 * MIB)
+		pnfs_submit(io);
+	else
+		sem_post(&done);
+}
+
+/* The caller closes F with the writes still under way. */
+static int
+do_chain(struct pnfs *m, struct pnfs_file *f)
+{
+	static char buf[DEPTH * 4096] __attribute__((aligned(4096)));
+	static struct pnfs_io io[DEPTH];
+	int err = pnfs_ftruncate(f, 64 * MIB);
+	io[0] = (struct pnfs_io){ .file = f, .op = PNFS_IO_READ, .buf = buf, .len = 4096, .done = chain_done };
+	pnfs_submit(&io[0]);
+	sem_wait(&done);
+	say(m);
+	puts("ready");
+	for (unsigned i = 0; i < DEPTH; i++) {
+		io[i] = (struct pnfs_io){ .file = f, .op = PNFS_IO_WRITE, .buf = buf + i * 4096, .len = 4096, .offset = (uint64_t)i * MIB, .done = io_done };
+		pnfs_submit(&io[i]);
+	}
+	return err;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -117,8 +148,14 @@ main(int argc, char **argv)
 		printf("%s\n", pnfs_error());
 		return 1;
 	}
-	int err = !strcmp(argv[1], "write") ? do_write(m, f, argv + 4) : do_map(m, f);
+	int err = !strcmp(argv[1], "write") ? do_write(m, f, argv + 4) :
+	    !strcmp(argv[1], "chain") ? do_chain(m, f) : do_map(m, f);
 	err |= pnfs_close(f) != 0;
+	if (!strcmp(argv[1], "chain")) {
+		int ended;
+		sem_getvalue(&done, &ended);
+		err |= ended != DEPTH || errors;
+	}
 	pnfs_unmount(m);
 	return err;
 }

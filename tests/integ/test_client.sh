@@ -80,11 +80,14 @@ kill -STOP "$PID"
 check "a client is stopped: a local truncate goes through after the fence" truncate_locally "$MNT/stopped" 0
 kill -CONT "$PID"
 check "the client recovers" ended
-check "... it saw the fence" grep -q "reservation conflict" "$W/err"
+check "... it saw the fence, or was told" grep -q "reservation conflict\|has revoked" "$W/err"
 
 start map "$URL" mapped
 check "a map is revoked for a local truncate" truncate_locally "$MNT/mapped" 4096
 check "the program that maps finishes" ended
 check "... it was told" grep -q "revoked offset=0 length=4194304 lost=0" "$W/out"
 check "... a blocking call in the callback is refused" grep -q "release=-35" "$W/out"
+
+start chain "$URL" chained
+check "reads of holes chained in callbacks, and a close with writes under way" ended
 finish
