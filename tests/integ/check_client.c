@@ -3,6 +3,7 @@
  *
  *	check_client write URL FILE MiB PASSES PAUSE_MS	MiB number i holds the letter 'A' + i % 16
  *	check_client map URL FILE			pnfs_map, until it is revoked
+ *	check_client hole URL FILE			holes that were read, then written through the server, then read
  *	check_client chain URL FILE			reads of a hole, each from the callback of the one before; close with writes under way
  *
  * The LUN is in $DEV.  Prints "ready" when the trouble may start, and its counters at the end as key=value.
@@ -132,6 +133,25 @@ do_chain(struct pnfs *m, struct pnfs_file *f)
 	return err;
 }
 
+/* A hole that was read under a READ layout is filled through the server: the next read has to see it. */
+static int
+do_hole(struct pnfs *m, struct pnfs_file *f)
+{
+	static const struct { uint64_t offset; size_t len; } writes[] = { { 9000, 100 }, { 995328, 4672 }, { 300001, 8192 } };
+	static char data[8192], got[8192];
+	int err = pnfs_ftruncate(f, 1000000);
+	memset(data, 'x', sizeof data);
+	for (unsigned i = 0; i < 3; i++) {
+		ssize_t len = (ssize_t)writes[i].len;
+		err |= pnfs_pread(f, got, writes[i].len, writes[i].offset) != len || got[0];
+		err |= pnfs_pwrite(f, data, writes[i].len, writes[i].offset) != len;
+		err |= pnfs_pread(f, got, writes[i].len, writes[i].offset) != len || memcmp(got, data, writes[i].len);
+	}
+	say(m);
+	puts("ready");
+	return err;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -149,7 +169,8 @@ main(int argc, char **argv)
 		return 1;
 	}
 	int err = !strcmp(argv[1], "write") ? do_write(m, f, argv + 4) :
-	    !strcmp(argv[1], "chain") ? do_chain(m, f) : do_map(m, f);
+	    !strcmp(argv[1], "chain") ? do_chain(m, f) :
+	    !strcmp(argv[1], "hole") ? do_hole(m, f) : do_map(m, f);
 	err |= pnfs_close(f) != 0;
 	if (!strcmp(argv[1], "chain")) {
 		int ended;

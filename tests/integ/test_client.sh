@@ -90,4 +90,6 @@ check "... a blocking call in the callback is refused" grep -q "release=-35" "$W
 
 start chain "$URL" chained
 check "reads of holes chained in callbacks, and a close with writes under way" ended
+start hole "$URL" filled
+check "a hole that was read, then filled through the server, is read as filled" ended
 finish
