@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 world_private "$@"
 requires tgtd tgtadm mkfs.xfs python3
-world_init client 600
+world_init client 3072
 MDS_PORT_FIXED=$(world_port)
 CLIENT=$BIN/tests/integ/check_client
 export DEV=$LUN
