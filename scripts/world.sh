@@ -74,7 +74,7 @@ world_init() {
 	W=$(mktemp -d "${TMPDIR:-/var/tmp}/pnfs-$1.XXXXXX")
 	trap world_end EXIT
 	trap 'exit 130' INT TERM
-	IMAGE=$W/lun.img MNT=$W/mnt LOOP= MDS_PID= MDS_CLOCK=0
+	IMAGE=$W/lun.img MNT=$W/mnt LOOP= MDS_PID=
 	mkdir "$MNT" "$W/state"
 	truncate -s "${2:-1024}M" "$IMAGE"
 	# Buffered like tgtd's: mixing direct and buffered I/O on one image shuts XFS down.
