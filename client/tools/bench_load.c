@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client/tools/tool.h"
 
@@ -128,8 +129,16 @@ start_on_loop(struct loop_work *work)
 	transfer_start((struct transfer *)((char *)work - offsetof(struct transfer, start)));
 }
 
+static double
+cpu_now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
 static int
-run_all(struct run *run, double *seconds)
+run_all(struct run *run, struct load_cost *cost)
 {
 	const struct load *load = run->load;
 	int err = 0;
@@ -141,7 +150,7 @@ run_all(struct run *run, double *seconds)
 		if (!err)
 			memset(t->buf, (int)(0x41 + i), load->size);
 	}
-	double start = tool_now();
+	double start = tool_now(), cpu = cpu_now();
 	for (unsigned i = 0; i < load->depth && !err; i++) {
 		if (run->file)
 			transfer_start(&run->transfers[i]);
@@ -152,14 +161,14 @@ run_all(struct run *run, double *seconds)
 	while (!err && !(run->ended == run->started && (run->err || run->started == load->ops)))
 		pthread_cond_wait(&run->cond, &run->lock);
 	pthread_mutex_unlock(&run->lock);
-	*seconds = tool_now() - start;
+	*cost = (struct load_cost){ .wall = tool_now() - start, .cpu = cpu_now() - cpu };
 	for (unsigned i = 0; i < load->depth; i++)
 		free(run->transfers[i].buf);
 	return err ? err : run->err;
 }
 
 static int
-run_load(const struct load *load, struct pnfs_file *file, struct raw *raw, double *seconds)
+run_load(const struct load *load, struct pnfs_file *file, struct raw *raw, struct load_cost *cost)
 {
 	struct run *run = calloc(1, sizeof *run);
 	if (!run)
@@ -170,7 +179,7 @@ run_load(const struct load *load, struct pnfs_file *file, struct raw *raw, doubl
 	run->seed = 42;
 	pthread_mutex_init(&run->lock, NULL);
 	pthread_cond_init(&run->cond, NULL);
-	int err = run_all(run, seconds);
+	int err = run_all(run, cost);
 	pthread_cond_destroy(&run->cond);
 	pthread_mutex_destroy(&run->lock);
 	free(run);
@@ -178,15 +187,15 @@ run_load(const struct load *load, struct pnfs_file *file, struct raw *raw, doubl
 }
 
 int
-load_file(const struct load *load, struct pnfs_file *file, double *seconds)
+load_file(const struct load *load, struct pnfs_file *file, struct load_cost *cost)
 {
-	return run_load(load, file, NULL, seconds);
+	return run_load(load, file, NULL, cost);
 }
 
 int
-load_raw(const struct load *load, struct raw *raw, double *seconds)
+load_raw(const struct load *load, struct raw *raw, struct load_cost *cost)
 {
-	return run_load(load, NULL, raw, seconds);
+	return run_load(load, NULL, raw, cost);
 }
 
 /* ---- the raw LUN ---- */

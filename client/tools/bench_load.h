@@ -27,8 +27,13 @@ struct raw {
 int raw_open(struct raw *raw, const char *device, const char *initiator);
 void raw_close(struct raw *raw);
 
-/* Run LOAD; *seconds is how long it took.  0 or the first error. */
-int load_file(const struct load *load, struct pnfs_file *file, double *seconds);
-int load_raw(const struct load *load, struct raw *raw, double *seconds);
+/* What a run cost: how long it took, and the CPU time of this process (not the target's), seconds. */
+struct load_cost {
+	double wall, cpu;
+};
+
+/* Run LOAD.  0 or the first error. */
+int load_file(const struct load *load, struct pnfs_file *file, struct load_cost *cost);
+int load_raw(const struct load *load, struct raw *raw, struct load_cost *cost);
 
 #endif

@@ -42,13 +42,21 @@ median(double *v, unsigned n)
 	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
+/* Of the pairs of one cell. */
+struct results {
+	double direct[MAX_PAIRS], raw[MAX_PAIRS], ratio[MAX_PAIRS];	/* seconds, and raw / direct */
+	double direct_cpu[MAX_PAIRS], raw_cpu[MAX_PAIRS];
+};
+
 static json_t *
-cell_result(const struct cell *cell, double *direct, double *raw, double *ratio, unsigned pairs)
+cell_result(const struct cell *cell, struct results *r, unsigned pairs)
 {
-	double bytes = (double)cell->load.ops * cell->load.size;
-	double d = median(direct, pairs), r = median(raw, pairs), m = median(ratio, pairs);
-	return json_pack("{s:s,s:f,s:f,s:f,s:f,s:f,s:i}", "name", cell->name, "direct_mb_s", bytes / d / 1e6,
-	    "raw_mb_s", bytes / r / 1e6, "ratio", m, "ratio_min", ratio[0], "ratio_max", ratio[pairs - 1],
+	double ops = cell->load.ops, bytes = ops * cell->load.size;
+	double ratio = median(r->ratio, pairs);
+	return json_pack("{s:s,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:i}", "name", cell->name,
+	    "direct_mb_s", bytes / median(r->direct, pairs) / 1e6, "raw_mb_s", bytes / median(r->raw, pairs) / 1e6,
+	    "ratio", ratio, "ratio_min", r->ratio[0], "ratio_max", r->ratio[pairs - 1],
+	    "direct_cpu_us", median(r->direct_cpu, pairs) / ops * 1e6, "raw_cpu_us", median(r->raw_cpu, pairs) / ops * 1e6,
 	    "pairs", (int)pairs);
 }
 
@@ -56,20 +64,25 @@ cell_result(const struct cell *cell, double *direct, double *raw, double *ratio,
 static int
 run_cell(const struct cell *cell, struct pnfs_file *file, struct raw *raw, uint64_t span, unsigned pairs, json_t *out)
 {
-	double direct[MAX_PAIRS], lun[MAX_PAIRS], ratio[MAX_PAIRS], warm;
+	struct results r = { 0 };
+	struct load_cost direct, lun = { 0 };
 	struct load load = cell->load;
 	load.span = span - span % load.size;
-	int err = load_file(&load, file, &warm);
+	int err = load_file(&load, file, &direct);
 	for (unsigned i = 0; i < pairs && !err; i++) {
 		if (i % 2)
-			err = load_raw(&load, raw, &lun[i]);
-		err = err ? err : load_file(&load, file, &direct[i]);
+			err = load_raw(&load, raw, &lun);
+		err = err ? err : load_file(&load, file, &direct);
 		if (!err && i % 2 == 0)
-			err = load_raw(&load, raw, &lun[i]);
-		ratio[i] = err ? 0 : lun[i] / direct[i];
+			err = load_raw(&load, raw, &lun);
+		r.direct[i] = direct.wall;
+		r.direct_cpu[i] = direct.cpu;
+		r.raw[i] = lun.wall;
+		r.raw_cpu[i] = lun.cpu;
+		r.ratio[i] = err ? 0 : lun.wall / direct.wall;
 	}
 	if (!err)
-		json_array_append_new(out, cell_result(cell, direct, lun, ratio, pairs));
+		json_array_append_new(out, cell_result(cell, &r, pairs));
 	return err;
 }
 
@@ -116,12 +129,13 @@ print_table(const json_t *out)
 {
 	size_t i;
 	json_t *c;
-	printf("%-20s %12s %12s %7s %15s\n", "", "direct MB/s", "raw MB/s", "ratio", "min .. max");
+	printf("%-20s %12s %12s %7s %15s %20s\n", "", "direct MB/s", "raw MB/s", "ratio", "min .. max", "CPU us, direct raw");
 	json_array_foreach(out, i, c)
-		printf("%-20s %12.1f %12.1f %7.3f %6.3f .. %.3f\n", json_string_value(json_object_get(c, "name")),
+		printf("%-20s %12.1f %12.1f %7.3f %6.3f .. %.3f %10.1f %8.1f\n", json_string_value(json_object_get(c, "name")),
 		    json_real_value(json_object_get(c, "direct_mb_s")), json_real_value(json_object_get(c, "raw_mb_s")),
 		    json_real_value(json_object_get(c, "ratio")), json_real_value(json_object_get(c, "ratio_min")),
-		    json_real_value(json_object_get(c, "ratio_max")));
+		    json_real_value(json_object_get(c, "ratio_max")), json_real_value(json_object_get(c, "direct_cpu_us")),
+		    json_real_value(json_object_get(c, "raw_cpu_us")));
 }
 
 int
