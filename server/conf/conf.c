@@ -145,7 +145,7 @@ static int
 server_key(struct parser *p, const char *name, const char *value)
 {
 	static const char *const names[] = { "listen", "state_dir", "ctl", "exports", "lease", "grace",
-		"recall_timeout", "loops", "workers" };
+		"recall_timeout", "max_io_time", "loops", "workers" };
 	struct mds_conf *conf = p->conf;
 	unsigned key = 0;
 	while (key < sizeof names / sizeof *names && strcmp(name, names[key]))
@@ -163,7 +163,8 @@ server_key(struct parser *p, const char *name, const char *value)
 	case 4: return set_number(p, &conf->lease, value, 1, 3600);
 	case 5: return set_number(p, &conf->grace, value, 0, 3600);
 	case 6: return set_number(p, &conf->recall_timeout, value, 1, 3600);
-	case 7: return set_number(p, &conf->loops, value, 0, 1024);
+	case 7: return set_number(p, &conf->max_io_time, value, 1, 3600);
+	case 8: return set_number(p, &conf->loops, value, 0, 1024);
 	default: return set_number(p, &conf->workers, value, 0, 4096);
 	}
 }
@@ -306,7 +307,7 @@ next_line(char *buf, int size, void *arg)
 static int
 set_defaults(struct mds_conf *conf, const char *name)
 {
-	*conf = (struct mds_conf){ .listen_port = 2049, .lease = 90, .grace = 90, .recall_timeout = 30 };
+	*conf = (struct mds_conf){ .listen_port = 2049, .lease = 90, .grace = 90, .max_io_time = 30 };
 	conf->file = strdup(name);
 	conf->listen_host = strdup("0.0.0.0");
 	conf->state_dir = strdup("/var/lib/pnfs-mds");
@@ -337,6 +338,9 @@ conf_parse(struct mds_conf *conf, const char *text, const char *name, char **err
 		if (!err && bad)
 			err = bad < 0 ? -ENOMEM : text_fail(error, name, (unsigned)bad, "neither [section] nor name=value");
 	}
+	/* RFC 8881 12.5.5: "a server MUST wait one lease period" before it acts; less is the administrator's own decision. */
+	if (!err && !conf->recall_timeout)
+		conf->recall_timeout = conf->lease;
 	if (!err)
 		err = check_devices(conf, name, error);
 	if (err)

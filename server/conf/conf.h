@@ -24,7 +24,9 @@ struct mds_conf {
 	char *listen_host;		/* "0.0.0.0" */
 	uint16_t listen_port;		/* 2049; 0: any free one, told by READY port= */
 	char *state_dir, *ctl, *exports_file;
-	uint32_t lease, grace, recall_timeout;		/* seconds */
+	uint32_t lease, grace;		/* seconds */
+	uint32_t recall_timeout;	/* seconds; the lease unless it is given (RFC 8881 12.5.5) */
+	uint32_t max_io_time;		/* seconds an I/O that a client has sent may take to reach the disk (RFC 5663 2.3.8) */
 	unsigned loops, workers;	/* 0: by the number of processors */
 	struct device_conf *devices;
 };

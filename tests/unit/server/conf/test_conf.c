@@ -28,10 +28,23 @@ START_TEST(defaults)
 	ck_assert_str_eq(conf.exports_file, "/etc/pnfs/exports");
 	ck_assert_uint_eq(conf.lease, 90);
 	ck_assert_uint_eq(conf.grace, 90);
-	ck_assert_uint_eq(conf.recall_timeout, 30);
+	ck_assert_uint_eq(conf.recall_timeout, 90);
+	ck_assert_uint_eq(conf.max_io_time, 30);
 	ck_assert_uint_eq(conf.loops, 0);
 	ck_assert_ptr_null(conf.devices);
 	ck_assert_ptr_null(error);
+	conf_free(&conf);
+}
+END_TEST
+
+/* RFC 8881 12.5.5: one lease period, whatever that is. */
+START_TEST(recall_timeout_follows_the_lease)
+{
+	ck_assert_int_eq(parse("[server]\nlease=17\n"), 0);
+	ck_assert_uint_eq(conf.recall_timeout, 17);
+	conf_free(&conf);
+	ck_assert_int_eq(parse("[server]\nrecall_timeout=5\nlease=17\n"), 0);
+	ck_assert_uint_eq(conf.recall_timeout, 5);
 	conf_free(&conf);
 }
 END_TEST
@@ -42,7 +55,7 @@ START_TEST(everything)
 	    "[server]\r\n"
 	    "listen = [::1]:20490 ; the loopback\n"
 	    "  state_dir=/s\n\tctl: /c\n"
-	    "exports=/e\nlease=1\ngrace=0\nrecall_timeout=3600\nloops=2\nworkers=8\n"
+	    "exports=/e\nlease=1\ngrace=0\nrecall_timeout=3600\nmax_io_time=60\nloops=2\nworkers=8\n"
 	    "[device lun-1]\npath=/dev/sdb\niscsi_url=iscsi://host:3260/iqn.2024-01.x:y/1\n"
 	    "initiator_name=iqn.2024-01.x:mds\ndesignator=naa.6001405000000001\nallow_no_ptpl=yes\n"
 	    "fence_command=/bin/fence --now\n"
@@ -54,6 +67,7 @@ START_TEST(everything)
 	ck_assert_uint_eq(conf.lease, 1);
 	ck_assert_uint_eq(conf.grace, 0);
 	ck_assert_uint_eq(conf.recall_timeout, 3600);
+	ck_assert_uint_eq(conf.max_io_time, 60);
 	ck_assert_uint_eq(conf.loops, 2);
 	ck_assert_uint_eq(conf.workers, 8);
 	struct device_conf *d = conf_device(&conf, "lun-1");
@@ -64,7 +78,7 @@ START_TEST(everything)
 	ck_assert_str_eq(d->designator, "naa.6001405000000001");
 	ck_assert_str_eq(d->fence_command, "/bin/fence --now");
 	ck_assert(d->allow_no_ptpl);
-	ck_assert_uint_eq(d->line, 12);
+	ck_assert_uint_eq(d->line, 13);
 	ck_assert(!conf_device(&conf, "b")->allow_no_ptpl);
 	ck_assert_ptr_null(conf_device(&conf, "c"));
 	conf_free(&conf);
@@ -108,6 +122,7 @@ static const struct { const char *text, *where, *word; } bad[] = {
 	{ "[server]\nlease=99999999999999999999999\n", "F:2:", "'99999999999999999999999'" },
 	{ "[server]\ngrace=3601\n", "F:2:", "'3601'" },
 	{ "[server]\nrecall_timeout=0\n", "F:2:", "'0'" },
+	{ "[server]\nmax_io_time=0\n", "F:2:", "'0'" },
 	{ "[server]\nloops=1025\n", "F:2:", "'1025'" },
 	{ "[server]\n\n\nlease=3\nlease=3\n", "F:5:", "'lease'" },
 	{ "[server]\nlease=3\n[server]\nlease=3\n", "F:4:", "'lease'" },
@@ -181,6 +196,7 @@ main(void)
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, everything);
+	tcase_add_test(tc, recall_timeout_follows_the_lease);
 	tcase_add_test(tc, listen_forms);
 	tcase_add_loop_test(tc, faults_are_named, 0, (int)(sizeof bad / sizeof *bad));
 	tcase_add_test(tc, files);
