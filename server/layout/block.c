@@ -6,12 +6,6 @@
 
 #include "proto/x/nfs4.h"
 
-/*
- * blh_maximum_io_time comes with the layout_hint attribute, which neither the Linux client nor libpnfs sends; 2.3.8 says a server SHOULD refuse layouts
- * until it has one.  As knfsd does, we do not; the 30 seconds are what 2.3.8 names as usual, and the SCSI layer's own timeout in Linux.
- */
-#define BLOCK_MAX_IO_S 30
-
 static int
 block_prepare(struct device *device, enum reason *why)
 {
@@ -32,8 +26,7 @@ const struct layout_plug layout_plug_block = {
 	.name = "block",
 	.prepare = block_prepare,
 	.fence_key = block_fence_key,
-	.fence_replaced = false,
-	.max_io_s = BLOCK_MAX_IO_S,
+	.timed_lease = true,
 };
 
 const struct layout_plug *

@@ -109,8 +109,7 @@ grant_check_client_locked(struct grant *g)
 		return open_held_locked(ask->inode, ask->client, false) ? NFS4ERR_OPENMODE : NFS4ERR_BAD_STATEID;
 	if (fenced_still_locked(g->mds, ask->client, &ask->ref))
 		return refuse(g, NFS4ERR_LAYOUTTRYLATER, REASON_FENCED);
-	const struct holder *holder = holder_find_locked(g->mds, ask->client, ask->inode);
-	if (holder && holder->fence != FENCE_NONE)
+	if (holder_fencing_locked(g->mds, ask->client, ask->inode))
 		return refuse(g, NFS4ERR_LAYOUTTRYLATER, REASON_FENCED);
 	return NFS4_OK;
 }

@@ -8,6 +8,8 @@
  *   QUEUED -> RUNNING -> NONE (confirmed)
  *          -> NONE (returned meanwhile, PITFALLS B14)   -> RETRY -> QUEUED    not confirmed: again and again, logged (B13)
  *                                                       -> TIMED -> NONE      no way to fence
+ *
+ * Where the protocol makes clients stop by themselves (type 3), RETRY ends when TIMED would have, too.
  */
 #include "server/layout/layout_impl.h"
 
@@ -43,8 +45,8 @@ holder_key(const struct client *client, const struct inode *inode)
 	return key;
 }
 
-struct holder *
-holder_find_locked(struct mds *mds, const struct client *client, const struct inode *inode)
+static struct holder *
+holder_find(struct mds *mds, const struct client *client, const struct inode *inode)
 {
 	struct holder_key key = holder_key(client, inode);
 	struct holder *holder;
@@ -69,7 +71,7 @@ holder_add_key(struct holder *holder, uint64_t key)
 struct holder *
 holder_get_locked(struct mds *mds, struct client *client, const struct inode *inode)
 {
-	struct holder *holder = holder_find_locked(mds, client, inode);
+	struct holder *holder = holder_find(mds, client, inode);
 	const struct layout_plug *plug = layout_plug_find(inode->export->layout_type);
 
 	if (holder || !plug)
@@ -215,6 +217,7 @@ layout_fence_acked_locked(struct mds *mds, struct client *client)
 {
 	struct fenced_client *fc = fenced_find(mds->layouts, client->id);
 	struct state_obj *obj, *next;
+	struct holder *holder;
 
 	if (!client->fenced)
 		return;
@@ -226,6 +229,14 @@ layout_fence_acked_locked(struct mds *mds, struct client *client)
 		next = TAILQ_NEXT(obj, of_client);
 		if (obj->cls == &layout_class && obj->revoked)
 			layout_class.release(mds, obj);
+	}
+	/* It issues nothing more by what it held: what is left is to wait, and it may have layouts again meanwhile. */
+	TAILQ_FOREACH(holder, &mds->layouts->fences, of_fences) {
+		if (holder->key.clientid != client->id || !holder->over_ms)
+			continue;
+		holder->time_only = true;
+		if (holder->fence == FENCE_RETRY)
+			holder->fence = FENCE_TIMED;
 	}
 }
 
@@ -254,17 +265,24 @@ fenced_still_locked(struct mds *mds, struct client *client, const struct cb_ref 
 
 /* ---- the fence ---- */
 
-/* Printable co_ownerid, for logs and the fencing command. */
-static void
-holder_name(struct holder *holder, const struct client *client)
+void
+holder_print_name(char name[HOLDER_NAME], const uint8_t *ownerid, uint32_t len)
 {
 	unsigned n = 0;
 
-	for (uint32_t i = 0; i < client->ownerid_len && n < sizeof holder->name - 1; i++) {
-		uint8_t c = client->ownerid[i];
-		holder->name[n++] = c > ' ' && c < 0x7f && c != '\'' && c != '"' && c != '\\' ? (char)c : '_';
+	for (uint32_t i = 0; i < len && n < HOLDER_NAME - 1; i++) {
+		uint8_t c = ownerid[i];
+		name[n++] = c > ' ' && c < 0x7f && c != '\'' && c != '"' && c != '\\' ? (char)c : '_';
 	}
-	holder->name[n] = 0;
+	name[n] = 0;
+}
+
+/* Whom it is about, while that can be seen. */
+static void
+holder_note_client(struct holder *holder, const struct client *client)
+{
+	holder_print_name(holder->name, client->ownerid, client->ownerid_len);
+	holder->addr = client->addr;
 }
 
 static void
@@ -280,15 +298,27 @@ holder_fence_locked(struct holder *holder)
 {
 	if (holder->fence != FENCE_NONE)
 		return;
-	if (holder->client) {
-		holder_name(holder, holder->client);
-		holder->addr = holder->client->addr;
-	}
+	if (holder->client)
+		holder_note_client(holder, holder->client);
 	holder->tried = false;
 	holder->tries = 0;
+	holder->over_ms = 0;
+	holder->time_only = false;
 	TAILQ_INSERT_TAIL(&holder->layouts->fences, holder, of_fences);
 	holder_queue(holder);
 	layouts_kick_locked(holder->layouts);
+}
+
+bool
+holder_fencing_locked(struct mds *mds, const struct client *client, const struct inode *inode)
+{
+	const struct holder *holder;
+	struct holder_key key = holder_key(client, inode);
+
+	TAILQ_FOREACH(holder, &mds->layouts->fences, of_fences)
+		if (holder->fence != FENCE_TIMED && !memcmp(&holder->key, &key, sizeof key))
+			return true;
+	return false;
 }
 
 /* Is there still a reason to cut it off, when nothing was done about it yet? */
@@ -362,18 +392,49 @@ holder_release(struct holder *holder)
  * READ and WRITE.
  */
 static void
-holder_timed(struct holder *holder, uint64_t now)
+holder_set_time(struct holder *holder, uint64_t now)
 {
 	const struct mds *mds = holder->layouts->mds;
-	bool gone = !holder->client;
-	uint64_t from;
+	uint64_t from = holder->client ? now : holder->renewed_ms;
 
+	if (holder->over_ms)
+		return;
+	holder->over_ms = from + (mds->conf.lease + mds->conf.max_io_time) * 1000ull;
 	holder_revoke(holder);
-	from = gone ? holder->renewed_ms : now;
+}
+
+static unsigned
+seconds_left(uint64_t then, uint64_t now)
+{
+	return then > now ? (unsigned)((then - now + 999) / 1000) : 0;
+}
+
+/* Nothing but time. */
+static void
+holder_timed(struct holder *holder, uint64_t now)
+{
+	holder_set_time(holder, now);
 	holder->fence = FENCE_TIMED;
-	holder->next_ms = from + (mds->conf.lease + holder->plug->max_io_s) * 1000ull;
-	log_warn("client %s: no way to fence it: its blocks stay out of use for %llu s more", holder->name,
-	    (unsigned long long)(holder->next_ms > now ? (holder->next_ms - now) / 1000 : 0));
+	log_warn("client %s: not fenced: its blocks stay out of use for %u s more", holder->name,
+	    seconds_left(holder->over_ms, now));
+}
+
+/* Not confirmed. */
+static void
+holder_retry(struct holder *holder, int err, uint64_t now)
+{
+	uint32_t pause = holder->tries < 5 ? RETRY_MIN_MS << holder->tries : RETRY_MAX_MS;
+
+	if (holder->plug->timed_lease)
+		holder_set_time(holder, now);
+	holder->fence = FENCE_RETRY;
+	holder->next_ms = now + pause;
+	holder->tries++;
+	log_error("client %s: not fenced (%s), its blocks stay out of use; next try in %u s", holder->name, strerror(-err),
+	    pause / 1000);
+	if (holder->over_ms)
+		log_warn("client %s: without a fence its blocks are free in %u s", holder->name,
+		    seconds_left(holder->over_ms, now));
 }
 
 static void
@@ -391,12 +452,10 @@ holder_fenced(struct holder *holder, int err, uint64_t now)
 		holder_timed(holder, now);
 		return;
 	default:
-		holder->fence = FENCE_RETRY;
-		uint32_t pause = holder->tries < 5 ? RETRY_MIN_MS << holder->tries : RETRY_MAX_MS;
-		holder->next_ms = now + pause;
-		holder->tries++;
-		log_error("client %s: not fenced (%s), its blocks stay out of use; next try in %u s", holder->name,
-		    strerror(-err), pause / 1000);
+		if (holder->time_only)
+			holder_timed(holder, now);
+		else
+			holder_retry(holder, err, now);
 		return;
 	}
 }
@@ -413,6 +472,11 @@ holder_work(struct work *work)
 	if (!holder_due(holder, mds_now_ms())) {
 		/* Returned while this was waiting for its turn. */
 		holder_fence_end(holder);
+		pthread_mutex_unlock(&mds->state_lock);
+		return;
+	}
+	if (holder->time_only) {
+		holder_timed(holder, mds_now_ms());
 		pthread_mutex_unlock(&mds->state_lock);
 		return;
 	}
@@ -443,39 +507,48 @@ holders_tick_locked(struct mds *mds, uint64_t now)
 
 	for (holder = TAILQ_FIRST(&mds->layouts->fences); holder; holder = next) {
 		next = TAILQ_NEXT(holder, of_fences);
-		if (now < holder->next_ms)
+		if (holder->fence != FENCE_RETRY && holder->fence != FENCE_TIMED)
 			continue;
-		if (holder->fence == FENCE_RETRY) {
-			holder_queue(holder);
-		} else if (holder->fence == FENCE_TIMED) {
+		if (holder->over_ms && now >= holder->over_ms) {
 			log_warn("client %s: lease and maximum I/O time are over: its blocks are free", holder->name);
 			holder_release(holder);
 			holder_fence_end(holder);
+		} else if (holder->fence == FENCE_RETRY && now >= holder->next_ms) {
+			holder_queue(holder);
 		}
 	}
 }
 
 /* ---- clients that go ---- */
 
+/*
+ * A new instance is the sign that the old one issues nothing more (RFC 8881 12.7.1), but what it had issued may be on its way for the maximum I/O time.
+ * A key is the old instance's alone and comes off the target; the fencing command would cut off the host, which is the new instance's by now.
+ */
+static void
+holder_replaced(struct holder *holder)
+{
+	const struct mds *mds = holder->layouts->mds;
+	uint64_t now = mds_now_ms(), last = holder->renewed_ms + mds->conf.lease * 1000ull;
+
+	holder_fence_locked(holder);
+	holder->over_ms = (last < now ? last : now) + mds->conf.max_io_time * 1000ull;
+	holder->time_only = true;
+}
+
 static void
 holder_client_gone(struct holder *holder, struct client *client, enum layout_gone why)
 {
-	/*
-	 * DESTROY_CLIENTID is the client's own word that it is done.  A new instance's is, too, but the old one's key may still be
-	 * registered at the target and its commands be on their way.
-	 */
-	bool drop = why == LAYOUT_GONE_DESTROYED || why == LAYOUT_GONE_STOPPING ||
-	    (why == LAYOUT_GONE_REPLACED && !holder->plug->fence_replaced);
-
-	if (holder->fence == FENCE_NONE) {
-		holder_name(holder, client);
-		holder->addr = client->addr;
-	}
+	if (holder->fence == FENCE_NONE)
+		holder_note_client(holder, client);
 	holder->renewed_ms = atomic_load(&client->renewed_ms);
 	holder->client = NULL;
 	holder_unhash(holder);
-	if (drop && holder->fence == FENCE_NONE)
+	/* DESTROY_CLIENTID is the client's own word that it is done. */
+	if ((why == LAYOUT_GONE_DESTROYED || why == LAYOUT_GONE_STOPPING) && holder->fence == FENCE_NONE)
 		holder_release(holder);		/* frees the holder with its last layout */
+	else if (why == LAYOUT_GONE_REPLACED && holder->plug->timed_lease)
+		holder_replaced(holder);
 	else
 		holder_fence_locked(holder);
 }

@@ -104,8 +104,8 @@ enum fence_state {
 	FENCE_NONE,
 	FENCE_QUEUED,		/* for a fencer thread, which looks whether it is still due */
 	FENCE_RUNNING,		/* device_fence() is at it */
-	FENCE_RETRY,		/* failed: again at next_ms */
-	FENCE_TIMED,		/* nothing but time helps: over at next_ms */
+	FENCE_RETRY,		/* failed: again at next_ms, until over_ms if that is set */
+	FENCE_TIMED,		/* nothing but time helps: over at over_ms */
 };
 
 struct holder_key {
@@ -114,6 +114,7 @@ struct holder_key {
 };
 
 #define HOLDER_KEYS 4u
+#define HOLDER_NAME 80u
 
 struct holder {
 	struct holder_key key;
@@ -127,9 +128,11 @@ struct holder {
 	bool hashed;
 	unsigned tries;
 	uint64_t next_ms, renewed_ms;	/* the latter: of a client that is gone */
+	uint64_t over_ms;		/* then time alone has made an end of its I/O (RFC 5663 2.3.8); 0: not known yet, or never */
+	bool time_only;			/* not to be cut off (any more): it knows, or its host belongs to a new instance of it */
 	uint64_t keys[HOLDER_KEYS];	/* the target may know it by: a client that was cut off elsewhere gets a new one */
 	unsigned nkeys;
-	char name[80];			/* printable co_ownerid */
+	char name[HOLDER_NAME];		/* printable co_ownerid */
 	struct sockaddr_storage addr;
 	struct work work;
 	UT_hash_handle hh;
@@ -204,6 +207,8 @@ struct layout_file *layout_file_get_locked(struct mds *mds, struct inode *inode)
 void layout_file_put_locked(struct layout_file *file);
 /* For a caller that holds io_lock for writing and state_lock: the lease to give to its ops->unlease() after state_lock is dropped, or NULL. */
 struct layout_lease *layout_file_unlease_locked(struct layout_file *file);
+/* LEASE on FILE is going to be given up at once: if it was broken, the next one has to wait a moment. */
+void layout_file_rest_locked(struct layout_file *file, const struct layout_lease *lease);
 
 /* What CLIENT holds of the file; NULL: nothing.  Revoked ones are not found. */
 struct layout *layout_find_locked(const struct inode *inode, const struct client *client);
@@ -265,12 +270,14 @@ void recalls_init(void);
 
 /* CLIENT on INODE's device; NULL without memory. */
 struct holder *holder_get_locked(struct mds *mds, struct client *client, const struct inode *inode);
-/* The same, if there is one. */
-struct holder *holder_find_locked(struct mds *mds, const struct client *client, const struct inode *inode);
 /* Free it if it holds nothing and nothing is going on. */
 void holder_put_locked(struct holder *holder);
 /* Cut it off. */
 void holder_fence_locked(struct holder *holder);
+/* Is CLIENT about to be cut off from INODE's device, or tried to?  (What it once held may be out of use for longer: FENCE_TIMED.) */
+bool holder_fencing_locked(struct mds *mds, const struct client *client, const struct inode *inode);
+/* co_ownerid as it can be printed, for logs and the fencing command. */
+void holder_print_name(char name[HOLDER_NAME], const uint8_t *ownerid, uint32_t len);
 void holders_tick_locked(struct mds *mds, uint64_t now_ms);
 void holders_reap(struct layouts *layouts);
 /* A stateid of CLIENT was revoked, or one that was is freed. */

@@ -21,12 +21,10 @@ struct layout_plug {
 	/* Required.  What the target knows CLIENT by; 0: nothing.  state_lock held. */
 	uint64_t (*fence_key)(const struct client *client);
 	/*
-	 * The client came back as a new instance: is the old one cut off before its blocks are used?  Without a way to fence
-	 * its return is the signal that all of the old one is gone (RFC 8881 12.7.1).
+	 * Clients must stop by themselves when their lease is over (RFC 5663 2.3.8, "timed-lease fencing"): where nothing confirms a fence, its blocks
+	 * are free a lease and the maximum I/O time after the last sign of life.  False: never without a confirmation.
 	 */
-	bool fence_replaced;
-	/* Seconds an I/O that was sent may take to reach the disk, where nothing but time cuts a client off (RFC 5663 2.3.8). */
-	uint32_t max_io_s;
+	bool timed_lease;
 };
 
 extern const struct layout_plug layout_plug_block, layout_plug_scsi;

@@ -7,9 +7,6 @@
 #include "server/layout/device.h"
 #include "server/state/client.h"
 
-/* As in block.c; only for a device that turns out to have no way to fence. */
-#define SCSI_MAX_IO_S 30
-
 static int
 scsi_prepare(struct device *device, enum reason *why)
 {
@@ -31,6 +28,5 @@ const struct layout_plug layout_plug_scsi = {
 	.name = "scsi",
 	.prepare = scsi_prepare,
 	.fence_key = scsi_fence_key,
-	.fence_replaced = true,
-	.max_io_s = SCSI_MAX_IO_S,
+	.timed_lease = false,
 };

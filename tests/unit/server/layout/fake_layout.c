@@ -265,6 +265,8 @@ fake_commit_blocks(struct layout_lease *lease, const struct iomap *ranges, unsig
 
 	(void)ranges;
 	check_io_locked(lease->inode);
+	if (w.in_commit)
+		w.in_commit(file);
 	if (w.commit_err)
 		return w.commit_err;
 	file->commits++;
@@ -296,6 +298,7 @@ fake_world_init(uint32_t layout_type)
 	pthread_mutex_unlock(&w.mds.state_lock);
 	w.mds.conf.lease = 90;
 	w.mds.conf.recall_timeout = 30;
+	w.mds.conf.max_io_time = 30;
 	w.now_ms = 1000000;
 	w.line.path = (char *)(uintptr_t)"/paper";
 	w.export = (struct export){ .refs = 1, .mds = &w.mds, .line = &w.line, .is_xfs = true, .block_size = 4096,

@@ -69,6 +69,7 @@ extern struct fake_world {
 	int lease_err, map_err, commit_err;
 	enum reason why;
 	void (*in_map)(struct fake_file *file);
+	void (*in_commit)(struct fake_file *file);
 	struct arena arena;
 } w;
 

@@ -358,12 +358,98 @@ START_TEST(timed_expired)
 }
 END_TEST
 
-/* The client's return is the signal where nothing can be fenced (RFC 8881 12.7.1). */
+/*
+ * The new instance is the sign that the old one issues nothing more (RFC 8881 12.7.1); what it had issued may take the maximum I/O time.  The command
+ * would cut off the host, which is the new one's.
+ */
 START_TEST(timed_replaced)
 {
+	uint64_t then = w.now_ms;
 	client_gone(0, LAYOUT_GONE_REPLACED);
+	while (w.now_ms < then + 29000) {
+		ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+		fake_pass(1000);
+	}
+	fake_pass(2000);
 	ck_assert_int_eq(truncate_all(), NFS4_OK);
 	ck_assert_uint_eq(w.nfenced, 0);
+}
+END_TEST
+
+/* Its lease was over some time ago: the maximum I/O time began then. */
+START_TEST(timed_replaced_late)
+{
+	w.now_ms += 110000;
+	uint64_t then = w.now_ms;
+	client_gone(0, LAYOUT_GONE_REPLACED);
+	fake_pass(5000);
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	fake_pass(6000);
+	ck_assert_int_eq(truncate_all(), NFS4_OK);
+	ck_assert_uint_lt(w.now_ms, then + 12000);
+}
+END_TEST
+
+/* The command fails again and again: a lease and the maximum I/O time after the client was told, time has done what it did not. */
+START_TEST(failing_command_gives_way_to_time)
+{
+	w.fence_result = -EIO;
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	fake_pass(30100);
+	ck_assert_uint_eq(w.nfenced, 1);
+	uint64_t told = w.now_ms;
+	ck_assert(w.client[0].fenced);
+	ck_assert(atomic_load(&w.client[0].seq_flags) & SEQ4_STATUS_RECALLABLE_STATE_REVOKED);
+	/* A layout would go with the next success of the command. */
+	struct fake_file *second = fake_file_new(16 * U);
+	stateid4 open = fake_open(0, second, true);
+	ck_assert_int_eq(fake_get(0, second, &open, true, 0, U).status, NFS4ERR_LAYOUTTRYLATER);
+	while (w.now_ms + 1000 < told + 120000) {
+		fake_pass(1000);
+		ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	}
+	ck_assert_uint_ge(w.nfenced, 5);
+	fake_pass(2000);
+	ck_assert_int_eq(truncate_all(), NFS4_OK);
+	unsigned n = w.nfenced;
+	fake_pass(100000);
+	ck_assert_uint_eq(w.nfenced, n);
+}
+END_TEST
+
+/* The lease was over already when the command failed first: what is left is the maximum I/O time. */
+START_TEST(failing_command_of_an_expired)
+{
+	w.fence_result = -EIO;
+	w.now_ms += 91000;
+	client_gone(0, LAYOUT_GONE_EXPIRED);
+	fake_pass(28000);
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	fake_pass(2000);
+	ck_assert_int_eq(truncate_all(), NFS4_OK);
+}
+END_TEST
+
+/* It has seen that its layouts are gone: the command is not tried again, it may have others, and the blocks wait for the time. */
+START_TEST(acknowledged_while_the_command_fails)
+{
+	w.fence_result = -EIO;
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	fake_pass(30100);
+	uint64_t told = w.now_ms;
+	ck_assert(!give_back(0, &held, 0, UINT64_MAX));
+	ck_assert(!w.client[0].fenced);
+	unsigned n = w.nfenced;
+	fake_pass(60000);
+	ck_assert_uint_eq(w.nfenced, n);
+	struct fake_file *second = fake_file_new(16 * U);
+	stateid4 open = fake_open(0, second, true);
+	struct fake_got got = fake_get(0, second, &open, true, 0, U);
+	ck_assert_int_eq(got.status, NFS4_OK);
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	fake_pass(told + 120100 - w.now_ms);
+	ck_assert_int_eq(truncate_all(), NFS4_OK);
+	ck_assert_uint_eq(w.nfenced, n);
 }
 END_TEST
 
@@ -385,7 +471,8 @@ main(void)
 		return_while_the_fence_fails, former_keys_are_cut_off,
 		fifty_files_one_preempt, expired, replaced_and_destroyed, expired_while_recalled,
 		local_break_of_a_silent_client };
-	const TTest *const block[] = { timed, timed_expired, timed_replaced };
+	const TTest *const block[] = { timed, timed_expired, timed_replaced, timed_replaced_late, failing_command_gives_way_to_time,
+		failing_command_of_an_expired, acknowledged_while_the_command_fails };
 	Suite *suite = suite_create("holder");
 	add_tests(suite, "scsi", setup, scsi, sizeof scsi / sizeof *scsi);
 	add_tests(suite, "block", setup_block, block, sizeof block / sizeof *block);
