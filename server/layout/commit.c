@@ -129,7 +129,7 @@ commit_attr(const struct layout_commit *c, struct commit_attr *attr, uint64_t *o
 }
 
 static int
-commit_do(const struct layout_commit *c, struct layout_file *file, const struct commit_attr *attr)
+commit_do(struct mds *mds, const struct layout_commit *c, struct layout_file *file, const struct commit_attr *attr)
 {
 	const struct export_ops *ops = c->inode->export->ops;
 	struct layout_lease *lease = file->lease, *own = NULL;
@@ -151,8 +151,12 @@ commit_do(const struct layout_commit *c, struct layout_file *file, const struct 
 		map[i] = (struct iomap){ .offset = c->ranges[i].offset, .length = c->ranges[i].length, .type = IOMAP_MAPPED };
 	if (!err)
 		err = ops->commit_blocks(lease, map, c->n, attr);
-	if (own)
+	if (own) {
+		pthread_mutex_lock(&mds->state_lock);
+		layout_file_rest_locked(file, own);
+		pthread_mutex_unlock(&mds->state_lock);
 		ops->unlease(own);
+	}
 	return err;
 }
 
@@ -189,7 +193,7 @@ commit_locked_io(struct mds *mds, const struct layout_commit *c, struct layout_f
 		status = commit_attr(c, &attr, &old);
 	if (status != NFS4_OK)
 		return status;
-	int err = commit_do(c, file, &attr);
+	int err = commit_do(mds, c, file, &attr);
 	if (err)
 		return commit_error(err);
 	*size_set = attr.size_valid;

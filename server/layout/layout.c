@@ -115,17 +115,23 @@ layout_file_put_locked(struct layout_file *file)
 /* XFS.md: a lease taken within 50 ms of one that was broken may see no further event. */
 #define AFTER_BREAK_MS 60
 
+void
+layout_file_rest_locked(struct layout_file *file, const struct layout_lease *lease)
+{
+	if (!file->broken && !lease->broken)
+		return;
+	/* Counted from now: the caller gives it up at once, and what that takes is well below the spare 10 ms. */
+	file->not_before_ms = mds_now_ms() + AFTER_BREAK_MS;
+	file_wait_locked(file);
+}
+
 struct layout_lease *
 layout_file_unlease_locked(struct layout_file *file)
 {
 	struct layout_lease *lease = file->lease;
 	if (!lease || !TAILQ_EMPTY(&file->list))
 		return NULL;
-	if (file->broken || lease->broken) {
-		/* Counted from now: the caller gives it up at once, and what that takes is well below the spare 10 ms. */
-		file->not_before_ms = mds_now_ms() + AFTER_BREAK_MS;
-		file_wait_locked(file);
-	}
+	layout_file_rest_locked(file, lease);
 	file->broken = false;
 	file->lease = NULL;
 	return lease;

@@ -165,6 +165,37 @@ START_TEST(commit_after_return)
 }
 END_TEST
 
+static void
+break_it(struct fake_file *file)
+{
+	file->lease.broken = true;
+	export_on_break(&w.mds, file->inode);
+}
+
+/* Somebody local opens the file while a late commit has leased it: the next lease waits a moment, as after any break (XFS.md). */
+START_TEST(commit_after_return_broken)
+{
+	struct fake_file *file = fake_file_new(64 * U);
+	stateid4 open = fake_open(0, file, true), sid;
+	struct layout_range range = { 8 * U, 4 * U };
+	struct fake_got got = fake_get(0, file, &open, true, 0, 16 * U);
+	bool present;
+
+	sid = got.a.sid;
+	ck_assert_int_eq(fake_return(0, file, &got.a.sid, 0, UINT64_MAX, &present), NFS4_OK);
+	fake_workers_run();
+	w.in_commit = break_it;
+	ck_assert_int_eq(fake_commit(0, file, &sid, &range, 1), NFS4_OK);
+	w.in_commit = NULL;
+	ck_assert_uint_eq(file->leased, file->unleased);
+	got = fake_get(0, file, &open, true, 0, 16 * U);
+	ck_assert_int_eq(got.status, NFS4ERR_LAYOUTTRYLATER);
+	ck_assert_int_eq(got.a.why, REASON_LOCAL_OPEN);
+	fake_pass(100);
+	ck_assert_int_eq(fake_get(0, file, &open, true, 0, 16 * U).status, NFS4_OK);
+}
+END_TEST
+
 START_TEST(commit_reclaim)
 {
 	struct fake_file *file = fake_file_new(20 * U + 1);
@@ -193,7 +224,8 @@ END_TEST
 int
 main(void)
 {
-	const TTest *const tests[] = { commit_checks, commit_size, commit_10000_ranges, commit_after_return, commit_reclaim };
+	const TTest *const tests[] = { commit_checks, commit_size, commit_10000_ranges, commit_after_return,
+		commit_after_return_broken, commit_reclaim };
 	Suite *suite = suite_create("commit");
 	TCase *tc = tcase_create("commit");
 	tcase_set_timeout(tc, 60);
