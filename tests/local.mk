@@ -47,10 +47,12 @@ unit_tests = \
 	tests/unit/server/layout/test_designator \
 	tests/unit/server/layout/test_device_prepare \
 	tests/unit/server/layout/test_extent \
+	tests/unit/server/layout/test_grant \
 	tests/unit/server/layout/test_holder \
 	tests/unit/server/layout/test_layout \
 	tests/unit/server/layout/test_range \
 	tests/unit/server/layout/test_recall \
+	tests/unit/server/layout/test_return \
 	tests/unit/server/net/test_worker \
 	tests/unit/server/nfs4/test_attr \
 	tests/unit/server/nfs4/test_client_case \
@@ -256,6 +258,8 @@ tests_unit_server_layout_test_commit_SOURCES = tests/unit/server/layout/test_com
 tests_unit_server_layout_test_commit_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_conflict_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_extent_LDADD = libserver.la $(LDADD)
+tests_unit_server_layout_test_grant_SOURCES = tests/unit/server/layout/test_grant.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_grant_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_holder_SOURCES = tests/unit/server/layout/test_holder.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_holder_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_layout_SOURCES = tests/unit/server/layout/test_layout.c $(LAYOUT_FAKE)
@@ -266,3 +270,5 @@ tests_unit_server_layout_test_range_LDADD = libserver.la $(LDADD)
 tests_unit_server_net_test_worker_LDADD = libserver.la $(LDADD)
 tests_unit_server_layout_test_recall_SOURCES = tests/unit/server/layout/test_recall.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_recall_LDADD = libserver.la $(LDADD)
+tests_unit_server_layout_test_return_SOURCES = tests/unit/server/layout/test_return.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_return_LDADD = libserver.la $(LDADD)

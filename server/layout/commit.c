@@ -176,12 +176,24 @@ commit_error(int err)
 	}
 }
 
+/* Only a size that was updated is told (18.42.3), and a provider need not take what was asked for: "plain" never does. */
+static void
+commit_size(struct inode *inode, uint64_t old, bool *size_set, uint64_t *size)
+{
+	struct fs_stat st;
+
+	if (fs_getattr(inode, &st))
+		return;		/* committed it is; the client has GETATTR */
+	*size_set = st.stx.stx_size != old;
+	*size = st.stx.stx_size;
+}
+
 /* io_lock held for writing, FILE busy. */
 static nfsstat4
 commit_locked_io(struct mds *mds, const struct layout_commit *c, struct layout_file *file, bool *size_set, uint64_t *size)
 {
 	struct commit_attr attr;
-	uint64_t old;
+	uint64_t old = 0;
 	nfsstat4 status = NFS4_OK;
 
 	if (!c->reclaim) {
@@ -196,8 +208,8 @@ commit_locked_io(struct mds *mds, const struct layout_commit *c, struct layout_f
 	int err = commit_do(mds, c, file, &attr);
 	if (err)
 		return commit_error(err);
-	*size_set = attr.size_valid;
-	*size = attr.size;
+	if (attr.size_valid)
+		commit_size(c->inode, old, size_set, size);
 	return NFS4_OK;
 }
 

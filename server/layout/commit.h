@@ -28,7 +28,7 @@ struct layout_commit {
 };
 
 /*
- * *size_set: the size was changed, to *size.  BADLAYOUT: nothing is held for writing there; BADIOMODE: only for reading; INVAL: ranges not
+ * *size_set: the provider changed the size, to *size.  BADLAYOUT: nothing is held for writing there; BADIOMODE: only for reading; INVAL: ranges not
  * aligned, not sorted, overlapping; DELEG_REVOKED: the client was cut off (PITFALLS A28); RECLAIM_BAD.  Takes io_lock for writing and state_lock.
  */
 nfsstat4 layout_commit(struct mds *mds, const struct layout_commit *commit, bool *size_set, uint64_t *size);

@@ -11,11 +11,17 @@ uint64_t
 conflict_first(const struct holding *h, bool own, enum layout_need need, struct range r)
 {
 	if (own && need != LAYOUT_NEED_BLOCKS)
-		return r.end;
+		return need == LAYOUT_NEED_WRITE ? ranges_first(&h->holes, r) : r.end;
 	uint64_t first = ranges_first(&h->rw, r);
 	if (need != LAYOUT_NEED_READ)
 		first = min_u64(first, ranges_first(&h->read, r));
 	return first;
+}
+
+struct range
+conflict_recall(const struct holding *h, bool own, enum layout_need need, struct range r)
+{
+	return own && need == LAYOUT_NEED_WRITE ? ranges_grow(&h->holes, r) : r;
 }
 
 uint64_t
@@ -29,8 +35,11 @@ conflict_want_first(const struct want *w, uint64_t client, enum layout_need need
 	case LAYOUT_NEED_READ:
 		blocked = !own && need != LAYOUT_NEED_READ;
 		break;
-	case LAYOUT_NEED_WRITE:
+	case LAYOUT_NEED_RW:
 		blocked = !own;
+		break;
+	case LAYOUT_NEED_WRITE:
+		blocked = !own || need == LAYOUT_NEED_READ;
 		break;
 	default:
 		blocked = !own || !w->met;

@@ -329,6 +329,25 @@ grant_own_locked(struct grant *g)
 	return layout;
 }
 
+/*
+ * What the client is going to take for zeros without asking the device, until it returns it.  (INVALID_DATA in a RW grant would be the same, but a provider
+ * that gives it has a file system that knows of the layout and recalls it itself.)
+ */
+static int
+grant_note_holes(struct holding *held, const struct grant *g)
+{
+	for (uint32_t i = 0; i < g->answer->n; i++) {
+		const struct layout_extent *e = &g->answer->ext[i];
+		if (e->state != EXTENT_NONE)
+			continue;
+		int err = ranges_add(&held->holes, range_make(e->offset, e->length));
+		/* Too many pieces: all of the grant, then.  More than is so costs a recall, no more. */
+		if (err)
+			return ranges_add(&held->holes, g->got);
+	}
+	return 0;
+}
+
 static nfsstat4
 grant_add_locked(struct grant *g)
 {
@@ -337,7 +356,9 @@ grant_add_locked(struct grant *g)
 
 	if (!layout)
 		return NFS4ERR_DELAY;
-	int err = ranges_add(ask->rw ? &layout->held.rw : &layout->held.read, g->got);
+	int err = grant_note_holes(&layout->held, g);
+	if (err == 0)
+		err = ranges_add(ask->rw ? &layout->held.rw : &layout->held.read, g->got);
 	if (err) {
 		if (layout_empty(layout))
 			layout_free_locked(g->mds, layout);
@@ -408,7 +429,7 @@ nfsstat4
 layout_get(struct mds *mds, const struct layout_ask *ask, struct layout_answer *answer)
 {
 	struct grant g = { .mds = mds, .ask = ask, .answer = answer, .unit = layout_unit(ask->inode),
-		.need = ask->rw ? LAYOUT_NEED_WRITE : LAYOUT_NEED_READ };
+		.need = ask->rw ? LAYOUT_NEED_RW : LAYOUT_NEED_READ };
 	const struct layout_plug *plug = layout_plug_find(ask->inode->export->layout_type);
 	nfsstat4 status;
 

@@ -14,6 +14,7 @@
 #include "server/mds.h"
 #include "server/state/client.h"
 #include "server/state/file.h"
+#include "server/state/open.h"
 
 /*
  * How long somebody who was refused is waited for.  The Linux client's retries back off to 15 seconds; the others' are only
@@ -208,8 +209,10 @@ layout_drop_range_locked(struct layout *layout, struct range range, bool read, b
 			returned_add_locked(layout->holder->layouts, layout, range);
 		ranges_sub(&layout->held.rw, range);
 	}
-	if (read)
+	if (read) {
 		ranges_sub(&layout->held.read, range);
+		ranges_sub(&layout->held.holes, range);
+	}
 	recall_check_locked(layout);
 }
 
@@ -225,6 +228,7 @@ layout_detach_locked(struct mds *mds, struct layout *layout)
 	recall_end_locked(layout);
 	ranges_free(&layout->held.read);
 	ranges_free(&layout->held.rw);
+	ranges_free(&layout->held.holes);
 	layout->ngets = 0;
 	layout->file = NULL;
 	layout->holder = NULL;
@@ -326,8 +330,9 @@ layout_recall_conflicts_locked(struct mds *mds, struct layout_file *file, const 
 	struct layout *layout;
 
 	TAILQ_FOREACH(layout, &file->list, of_file) {
-		if (conflict_first(&layout->held, layout_own(layout, client), need, r) < r.end)
-			recall_want_locked(mds, layout, r, need == LAYOUT_NEED_BLOCKS);
+		bool own = layout_own(layout, client);
+		if (conflict_first(&layout->held, own, need, r) < r.end)
+			recall_want_locked(mds, layout, conflict_recall(&layout->held, own, need, r), need == LAYOUT_NEED_BLOCKS);
 	}
 }
 
@@ -436,14 +441,19 @@ layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enu
 /* ---- ends ---- */
 
 void
-layout_closed_locked(struct mds *mds, struct inode *inode, struct client *client)
+layout_closed(struct mds *mds, struct inode *inode, struct client *client)
 {
-	struct layout *layout = layout_find_locked(inode, client);
+	struct layout *layout;
 
-	if (!layout)
+	if (!layout_any(inode))
 		return;
-	layout_drop_range_locked(layout, RANGE_ALL, true, true);
-	layout_free_locked(mds, layout);
+	pthread_mutex_lock(&mds->state_lock);
+	layout = open_held_locked(inode, client, false) ? NULL : layout_find_locked(inode, client);
+	if (layout)
+		recall_want_locked(mds, layout, RANGE_ALL, false);
+	pthread_mutex_unlock(&mds->state_lock);
+	if (layout)
+		recalls_pump(mds);
 }
 
 bool

@@ -25,8 +25,9 @@ void layouts_free(struct mds *mds);
 
 /* What an operation through the MDS (or a local process) is going to do with a range. */
 enum layout_need {
-	LAYOUT_NEED_READ,	/* conflicts with RW grants of others */
-	LAYOUT_NEED_WRITE,	/* conflicts with all grants of others */
+	LAYOUT_NEED_READ,	/* READ or a READ grant: conflicts with RW grants of others */
+	LAYOUT_NEED_RW,		/* a RW grant: conflicts with all grants of others */
+	LAYOUT_NEED_WRITE,	/* WRITE: as RW, and with holes in the caller's own READ grants, which are about to be filled */
 	LAYOUT_NEED_BLOCKS,	/* blocks move or go (truncate, deallocate, last unlink...): conflicts with all grants, the caller's own too */
 };
 
@@ -47,8 +48,12 @@ bool layout_clear_locked(const struct inode *inode, const struct client *client,
  * exact for a caller that holds io_lock. */
 bool layout_any(const struct inode *inode);
 
-/* The last open of CLIENT on INODE was closed: its layouts go (return on close, RFC 8881 18.43.3, LAYOUTRETURN is implied).  state_lock held. */
-void layout_closed_locked(struct mds *mds, struct inode *inode, struct client *client);
+/*
+ * CLIENT closed INODE.  If that was its last open and it still has a layout there, the layout is recalled: logr_return_on_close told it to return it first, and
+ * who says so "MUST be prepared to recall the layout in the case in which the client fails to" (RFC 8881 18.43.3).  A CLOSE returns nothing by itself: I/O may
+ * be under way, so until the client answers, or is cut off at the deadline, the layout stands in everybody's way.  Takes state_lock.
+ */
+void layout_closed(struct mds *mds, struct inode *inode, struct client *client);
 
 /*
  * The client goes: lease over (EXPIRED), or it has come back as a new instance, or DESTROY_CLIENTID.  Layouts it held are fenced first if it may still write

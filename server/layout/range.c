@@ -138,6 +138,18 @@ ranges_reach(const struct ranges *set, uint64_t pos)
 	return i < set->n && set->v[i].start <= pos ? set->v[i].end : pos;
 }
 
+struct range
+ranges_grow(const struct ranges *set, struct range r)
+{
+	struct range grown = r;
+
+	if (range_empty(r))
+		return r;
+	for (uint32_t i = ranges_index(set, r.start, false); i < set->n && set->v[i].start < r.end; i++)
+		grown = range_hull(grown, set->v[i]);
+	return grown;
+}
+
 void
 ranges_free(struct ranges *set)
 {

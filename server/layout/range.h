@@ -88,6 +88,9 @@ uint64_t ranges_first(const struct ranges *set, struct range r);
 /* The end of the range that POS is in; POS if it is in none. */
 uint64_t ranges_reach(const struct ranges *set, uint64_t pos);
 
+/* R, and all of the ranges that have a byte in common with it. */
+struct range ranges_grow(const struct ranges *set, struct range r);
+
 void ranges_free(struct ranges *set);
 
 #endif

@@ -24,14 +24,12 @@ op_close(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		return status;
 	pthread_mutex_lock(&c->mds->state_lock);
 	status = state_find_locked(c->mds, c->client, &sid, STATE_OPEN, c->cur, &obj);
-	if (status == NFS4_OK) {
+	if (status == NFS4_OK)
 		open_close_locked(c->mds, (struct open_state *)obj, &iref);
-		if (!open_held_locked(c->cur, c->client, false))
-			layout_closed_locked(c->mds, c->cur, c->client);
-	}
 	pthread_mutex_unlock(&c->mds->state_lock);
 	if (status != NFS4_OK)
 		return status;
+	layout_closed(c->mds, c->cur, c->client);
 	inode_put(iref);
 	out->seqid = NFS4_UINT32_MAX;	/* "other" is zero */
 	compound_set_stateid(c, out);

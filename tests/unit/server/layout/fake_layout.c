@@ -272,7 +272,7 @@ fake_commit_blocks(struct layout_lease *lease, const struct iomap *ranges, unsig
 	file->commits++;
 	file->commit_n = n;
 	file->commit_attr = *attr;
-	if (attr->size_valid)
+	if (attr->size_valid && !w.keeps_size)
 		file->size = attr->size;
 	return 0;
 }
@@ -401,6 +401,19 @@ fake_open(unsigned c, struct fake_file *file, bool write)
 void
 fake_close(unsigned c, struct fake_file *file)
 {
+	const struct layout *layout = layout_find_locked(file->inode, &w.client[c]);
+	stateid4 sid;
+
+	if (layout) {
+		state_sid(&layout->obj, &sid);
+		ck_assert_int_eq(fake_return(c, file, &sid, 0, UINT64_MAX, NULL), NFS4_OK);
+	}
+	fake_close_only(c, file);
+}
+
+void
+fake_close_only(unsigned c, struct fake_file *file)
+{
 	struct state_obj *obj, *next;
 
 	pthread_mutex_lock(&w.mds.state_lock);
@@ -413,8 +426,27 @@ fake_close(unsigned c, struct fake_file *file)
 		if (iref)
 			inode_put(iref);
 	}
-	layout_closed_locked(&w.mds, file->inode, &w.client[c]);
 	pthread_mutex_unlock(&w.mds.state_lock);
+	layout_closed(&w.mds, file->inode, &w.client[c]);
+}
+
+nfsstat4
+fake_way(unsigned c, struct fake_file *file, enum layout_need need, uint64_t offset, uint64_t length)
+{
+	return layout_make_way(&w.mds, file->inode, c == FAKE_CLIENTS ? NULL : &w.client[c], need, offset, length);
+}
+
+unsigned
+fake_layouts_of(const struct fake_file *file)
+{
+	const struct layout_file *f = layout_file_find(file->inode);
+	const struct layout *l;
+	unsigned n = 0;
+
+	if (f)
+		TAILQ_FOREACH(l, &f->list, of_file)
+			n++;
+	return n;
 }
 
 struct fake_got

@@ -68,6 +68,7 @@ extern struct fake_world {
 	/* what the provider says */
 	int lease_err, map_err, commit_err;
 	enum reason why;
+	bool keeps_size;		/* whatever is committed, as "plain" does */
 	void (*in_map)(struct fake_file *file);
 	void (*in_commit)(struct fake_file *file);
 	struct arena arena;
@@ -79,7 +80,13 @@ void fake_world_end(void);
 struct fake_file *fake_file_new(uint64_t size);
 /* Open by client C; the stateid. */
 stateid4 fake_open(unsigned c, struct fake_file *file, bool write);
+/* As logr_return_on_close has it: LAYOUTRETURN, then CLOSE.  Or CLOSE only. */
 void fake_close(unsigned c, struct fake_file *file);
+void fake_close_only(unsigned c, struct fake_file *file);
+/* An operation through the server by client C (FAKE_CLIENTS: a local process): layout_make_way(). */
+nfsstat4 fake_way(unsigned c, struct fake_file *file, enum layout_need need, uint64_t offset, uint64_t length);
+/* Layouts out on it. */
+unsigned fake_layouts_of(const struct fake_file *file);
 
 struct fake_got {
 	nfsstat4 status;

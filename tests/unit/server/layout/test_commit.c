@@ -21,12 +21,6 @@ teardown(void)
 	fake_world_end();
 }
 
-static nfsstat4
-way(unsigned c, struct fake_file *file, enum layout_need need, uint64_t offset, uint64_t length)
-{
-	return layout_make_way(&w.mds, file->inode, &w.client[c], need, offset, length);
-}
-
 START_TEST(commit_checks)
 {
 	struct fake_file *file = fake_file_new(64 * U);
@@ -94,6 +88,12 @@ START_TEST(commit_size)
 	ck_assert(set);
 	ck_assert_uint_eq(size, 12 * U + 7);
 	ck_assert_uint_eq(file->size, 12 * U + 7);
+	/* One that does not grow files has changed nothing: no size is told (18.42.3). */
+	w.keeps_size = true;
+	ck_assert_int_eq(commit_last(file, &got.a.sid, 14 * U, &set, &size), NFS4_OK);
+	ck_assert(file->commit_attr.size_valid);
+	ck_assert(!set);
+	ck_assert_uint_eq(file->size, 12 * U + 7);
 }
 END_TEST
 
@@ -152,7 +152,7 @@ START_TEST(commit_after_return)
 	ck_assert_int_eq(fake_commit(0, file, &sid, &range, 1), NFS4_OK);
 	/* Truncated since. */
 	fake_close(1, file);
-	ck_assert_int_eq(way(1, file, LAYOUT_NEED_BLOCKS, 0, UINT64_MAX), NFS4_OK);
+	ck_assert_int_eq(fake_way(1, file, LAYOUT_NEED_BLOCKS, 0, UINT64_MAX), NFS4_OK);
 	ck_assert_int_eq(fake_commit(0, file, &sid, &range, 1), NFS4ERR_BADLAYOUT);
 	/* A lease later. */
 	got = fake_get(0, file, &open, true, 0, 16 * U);

@@ -24,14 +24,14 @@ rnd_range(void)
 	return r;
 }
 
-/* RFC 8154 2.4.7: one writer XOR several readers; what moves blocks wants all of them gone. */
+/* RFC 8154 2.4.7: one writer XOR several readers; what moves blocks wants all of them gone, and who fills a hole must not go on believing in it. */
 static bool
-block_conflicts(bool read, bool rw, bool own, enum layout_need need)
+block_conflicts(bool read, bool rw, bool hole, bool own, enum layout_need need)
 {
 	if (need == LAYOUT_NEED_BLOCKS)
 		return read || rw;
 	if (own)
-		return false;
+		return need == LAYOUT_NEED_WRITE && hole;
 	return need == LAYOUT_NEED_READ ? rw : read || rw;
 }
 
@@ -39,21 +39,37 @@ START_TEST(holdings)
 {
 	for (int step = 0; step < STEPS; step++) {
 		struct holding h = { 0 };
-		bool read[BLOCKS] = { false }, rw[BLOCKS] = { false };
+		bool read[BLOCKS] = { false }, rw[BLOCKS] = { false }, hole[BLOCKS] = { false };
 		for (unsigned i = rnd(3); i; i--) {
 			bool w = rnd(2);
 			struct range r = rnd_range();
 			ck_assert_int_eq(ranges_add(w ? &h.rw : &h.read, r), 0);
 			for (uint64_t b = r.start; b < r.end; b++)
 				(w ? rw : read)[b] = true;
+			if (w || !rnd(2))
+				continue;
+			r.end -= rnd((uint32_t)(r.end - r.start + 1));
+			ck_assert_int_eq(ranges_add(&h.holes, r), 0);
+			for (uint64_t b = r.start; b < r.end; b++)
+				hole[b] = true;
 		}
 		bool own = rnd(2);
-		enum layout_need need = (enum layout_need)rnd(3);
+		enum layout_need need = (enum layout_need)rnd(4);
 		struct range r = rnd_range();
 		uint64_t expect = r.start;
-		while (expect < r.end && !block_conflicts(read[expect], rw[expect], own, need))
+		while (expect < r.end && !block_conflicts(read[expect], rw[expect], hole[expect], own, need))
 			expect++;
 		ck_assert_uint_eq(conflict_first(&h, own, need, r), expect);
+		/* What is recalled: the range, and all of a hole that it has a part of. */
+		struct range want = r, got = conflict_recall(&h, own, need, r);
+		if (own && need == LAYOUT_NEED_WRITE && !range_empty(r)) {
+			while (want.start && hole[want.start] && hole[want.start - 1])
+				want.start--;
+			while (want.end < BLOCKS && hole[want.end] && hole[want.end - 1])
+				want.end++;
+		}
+		ck_assert(got.start == want.start && got.end == want.end);
+		ranges_free(&h.holes);
 		ranges_free(&h.read);
 		ranges_free(&h.rw);
 	}
@@ -64,19 +80,17 @@ END_TEST
 START_TEST(wants)
 {
 	for (int step = 0; step < STEPS; step++) {
-		struct want w = { .owner = rnd(3), .need = (enum layout_need)rnd(3), .range = rnd_range(), .met = rnd(2) };
+		struct want w = { .owner = rnd(3), .need = (enum layout_need)rnd(4), .range = rnd_range(), .met = rnd(2) };
 		uint64_t client = 1 + rnd(2);
-		enum layout_need need = rnd(2) ? LAYOUT_NEED_READ : LAYOUT_NEED_WRITE;
+		enum layout_need need = rnd(2) ? LAYOUT_NEED_READ : LAYOUT_NEED_RW;
 		struct range r = rnd_range();
 		bool own = w.owner == client;
 		bool blocked;
 		if (w.need == LAYOUT_NEED_BLOCKS)
 			blocked = !(own && w.met);
-		else if (own)
-			blocked = false;
 		else
-			/* Given, it would conflict with what is waited for. */
-			blocked = block_conflicts(need == LAYOUT_NEED_READ, need == LAYOUT_NEED_WRITE, false, w.need);
+			/* Given, it would conflict with what is waited for; a READ grant may always be of a hole. */
+			blocked = block_conflicts(need == LAYOUT_NEED_READ, need == LAYOUT_NEED_RW, need == LAYOUT_NEED_READ, own, w.need);
 		uint64_t expect = r.start;
 		while (expect < r.end && !(blocked && expect >= w.range.start && expect < w.range.end))
 			expect++;

@@ -75,6 +75,17 @@ check_queries(const struct ranges *set, const bool *model)
 	while (reach < BLOCKS && model[reach])
 		reach++;
 	ck_assert_uint_eq(ranges_reach(set, pos(at)), pos(reach));
+	struct range grown = ranges_grow(set, r);
+	if (to > from) {
+		for (; model[from] && from && model[from - 1]; from--)
+			;
+		for (; model[to - 1] && to < BLOCKS && model[to]; to++)
+			;
+		ck_assert_uint_eq(grown.start, pos(from));
+		ck_assert_uint_eq(grown.end, pos(to));
+	} else {
+		ck_assert(range_empty(grown));
+	}
 }
 
 START_TEST(random_steps)

@@ -9,6 +9,7 @@
 
 #include "server/conf/exports.h"
 #include "server/net/conn.h"
+#include "server/state/open.h"
 
 struct open_fake *of;
 static struct export_client rw_client = { .rw = true };
@@ -240,12 +241,11 @@ layout_any(const struct inode *inode)
 }
 
 void
-layout_closed_locked(struct mds *mds, struct inode *inode, struct client *client)
+layout_closed(struct mds *mds, struct inode *inode, struct client *client)
 {
 	(void)mds;
-	(void)inode;
-	(void)client;
-	of->layouts_closed++;
+	if (!open_held_locked(inode, client, false))
+		of->layouts_closed++;
 }
 
 void
