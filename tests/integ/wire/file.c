@@ -336,6 +336,30 @@ layout_return(struct file *f, uint32_t iomode, uint64_t offset, uint64_t length)
 	return layout_return_as(f, LAYOUTRETURN4_FILE, iomode, offset, length, NULL, NULL);
 }
 
+struct pair
+pair_of(struct client *holder, const char *name, uint32_t iomode)
+{
+	struct pair p = { .holder = holder, .other = client_new("other") };
+	local_make(name, MiB, 5);
+	p.f = file_open(p.holder, name, READ_WRITE);
+	p.g = file_open(p.other, name, READ_WRITE);
+	p.l = layout_need(p.f, iomode, 0, MiB);
+	return p;
+}
+
+struct pair
+pair_new(uint32_t iomode)
+{
+	return pair_of(client_new("holder"), "f", iomode);
+}
+
+nfsstat4
+recall_return(struct file *f)
+{
+	struct cb_seen *r = recall_last(f->c);
+	return layout_return_as(f, LAYOUTRETURN4_FILE, LAYOUTIOMODE4_ANY, r->offset, r->length, &r->stateid, NULL);
+}
+
 nfsstat4
 layout_commit_as(struct file *f, const struct lcommit *a, newsize4 *newsize)
 {

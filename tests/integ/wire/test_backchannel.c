@@ -20,14 +20,11 @@ static void
 recalled_as(uint32_t minor, uint32_t flavor)
 {
 	char name[16];
-	struct client *c1 = client_with("holder", minor, flavor), *c2 = client_new("other");
 	snprintf(name, sizeof name, "f%u.%u", minor, flavor);
-	local_make(name, MiB, 5);
-	struct file *f = file_open(c1, name, READ_WRITE), *g = file_open(c2, name, READ_WRITE);
-	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
-	STATUS(file_set_size(g, 4096), NFS4_OK);
-	EXPECT_TRUE(recall_wait(c1, 0, 1000));
-	struct cb_seen *r = recall_last(c1);
+	struct pair p = pair_of(client_with("holder", minor, flavor), name, LAYOUTIOMODE4_RW);
+	STATUS(file_set_size(p.g, 4096), NFS4_OK);
+	EXPECT_TRUE(recall_wait(p.holder, 0, 1000));
+	struct cb_seen *r = recall_last(p.holder);
 	EXPECT(r->minor, minor);
 	EXPECT(r->flavor, flavor);
 	EXPECT(r->uid, flavor == AUTH_SYS ? 4711 : 0);
@@ -153,55 +150,49 @@ flags_now(struct client *c)
 static void
 connection_lost(void)
 {
-	struct client *c1 = client_new("holder"), *c2 = client_new("other");
-	local_make("f", MiB, 5);
-	struct file *f = file_open(c1, "f", READ_WRITE), *g = file_open(c2, "f", READ_WRITE);
-	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
-	EXPECT(flags_now(c1) & PATH_DOWN, 0);
-	c1->policy = CB_SILENT;
-	STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
-	EXPECT_TRUE(recall_wait(c1, 0, 1000));
-	client_disconnect(c1, 0);
-	c1->conn = client_connect(c1);
+	struct pair p = pair_new(LAYOUTIOMODE4_RW);
+	EXPECT(flags_now(p.holder) & PATH_DOWN, 0);
+	p.holder->policy = CB_SILENT;
+	STATUS(file_try_size(p.g, 4096), NFS4ERR_DELAY);
+	EXPECT_TRUE(recall_wait(p.holder, 0, 1000));
+	client_disconnect(p.holder, 0);
+	p.holder->conn = client_connect(p.holder);
 	world_pump(50);
-	EXPECT_TRUE(flags_now(c1) & PATH_DOWN);
-	STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
-	c1->policy = CB_RETURN;
+	EXPECT_TRUE(flags_now(p.holder) & PATH_DOWN);
+	STATUS(file_try_size(p.g, 4096), NFS4ERR_DELAY);
+	p.holder->policy = CB_RETURN;
 	BIND_CONN_TO_SESSION4args args = { .bctsa_dir = CDFC4_FORE_OR_BOTH };
-	memcpy(args.bctsa_sessid, c1->session, sizeof args.bctsa_sessid);
-	call_begin_bare(c1);
-	call_op(c1, OP_BIND_CONN_TO_SESSION, &args);
-	call_run(c1);
-	OK(call_res(c1, OP_BIND_CONN_TO_SESSION, NULL));
-	EXPECT_TRUE(recall_wait(c1, 1, 1500));
-	STATUS(file_set_size(g, 4096), NFS4_OK);
-	EXPECT(flags_now(c1) & PATH_DOWN, 0);
+	memcpy(args.bctsa_sessid, p.holder->session, sizeof args.bctsa_sessid);
+	call_begin_bare(p.holder);
+	call_op(p.holder, OP_BIND_CONN_TO_SESSION, &args);
+	call_run(p.holder);
+	OK(call_res(p.holder, OP_BIND_CONN_TO_SESSION, NULL));
+	EXPECT_TRUE(recall_wait(p.holder, 1, 1500));
+	STATUS(file_set_size(p.g, 4096), NFS4_OK);
+	EXPECT(flags_now(p.holder) & PATH_DOWN, 0);
 }
 
 /* DESTROY_SESSION with a recall pending, or refused because of it (18.37.3); the next session has the recall. */
 static void
 session_lost(void)
 {
-	struct client *c1 = client_new("holder"), *c2 = client_new("other");
-	local_make("f", MiB, 5);
-	struct file *f = file_open(c1, "f", READ_WRITE), *g = file_open(c2, "f", READ_WRITE);
-	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
-	c1->policy = CB_SILENT;
-	STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
-	EXPECT_TRUE(recall_wait(c1, 0, 1000));
+	struct pair p = pair_new(LAYOUTIOMODE4_RW);
+	p.holder->policy = CB_SILENT;
+	STATUS(file_try_size(p.g, 4096), NFS4ERR_DELAY);
+	EXPECT_TRUE(recall_wait(p.holder, 0, 1000));
 	DESTROY_SESSION4args ds;
-	memcpy(ds.dsa_sessionid, c1->session, sizeof ds.dsa_sessionid);
-	call_begin_bare(c1);
-	call_op(c1, OP_DESTROY_SESSION, &ds);
-	call_run(c1);
-	nfsstat4 status = call_res(c1, OP_DESTROY_SESSION, NULL);
+	memcpy(ds.dsa_sessionid, p.holder->session, sizeof ds.dsa_sessionid);
+	call_begin_bare(p.holder);
+	call_op(p.holder, OP_DESTROY_SESSION, &ds);
+	call_run(p.holder);
+	nfsstat4 status = call_res(p.holder, OP_DESTROY_SESSION, NULL);
 	EXPECT_TRUE(status == NFS4_OK || status == NFS4ERR_BACK_CHAN_BUSY || status == NFS4ERR_DELAY);
-	c1->policy = CB_RETURN;
-	unsigned had = c1->ncbs;
-	OK(client_create_session(c1));
+	p.holder->policy = CB_RETURN;
+	unsigned had = p.holder->ncbs;
+	OK(client_create_session(p.holder));
 	if (status == NFS4_OK)
-		EXPECT_TRUE(recall_wait(c1, had, 1500));
-	STATUS(file_set_size(g, 4096), NFS4_OK);
+		EXPECT_TRUE(recall_wait(p.holder, had, 1500));
+	STATUS(file_set_size(p.g, 4096), NFS4_OK);
 }
 
 const struct wire_test tests_backchannel[] = {

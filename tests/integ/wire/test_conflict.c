@@ -10,14 +10,13 @@ static struct file *f, *g;
 static void
 begin(uint32_t iomode)
 {
-	c1 = client_new("holder");
-	c2 = client_new("other");
-	local_make("f", MiB, 5);
-	f = file_open(c1, "f", READ_WRITE);
-	g = file_open(c2, "f", READ_WRITE);
-	struct layout *l = layout_need(f, iomode, 0, MiB);
+	struct pair p = pair_new(iomode);
+	c1 = p.holder;
+	c2 = p.other;
+	f = p.f;
+	g = p.g;
 	if (iomode == LAYOUTIOMODE4_RW)
-		lun_write(l, 0, 8192, 6);
+		lun_write(p.l, 0, 8192, 6);
 	c1->policy = CB_HOLD;
 }
 
@@ -35,8 +34,7 @@ held_back(uint32_t op, const struct client *by, const nfs_fh4 *fh, const void *a
 	STATUS(on_fh(c, fh, op, args, NULL), NFS4ERR_DELAY);
 	if (f->held)
 		layout_commit(f, 0, 8192);
-	struct cb_seen *r = recall_last(c1);
-	STATUS(layout_return_as(f, LAYOUTRETURN4_FILE, LAYOUTIOMODE4_ANY, r->offset, r->length, &r->stateid, NULL), NFS4_OK);
+	STATUS(recall_return(f), NFS4_OK);
 	c1->policy = CB_RETURN;
 	STATUS(on_fh_patient(c, fh, op, args, NULL, 1000), NFS4_OK);
 	world_pump(20);
@@ -148,7 +146,7 @@ by_rename_over(void)
 	if (status == NFS4ERR_DELAY) {
 		EXPECT_TRUE(recall_wait(c1, 0, 1000));
 		STATUS(rename_once(c2, dir), NFS4ERR_DELAY);
-		OK(layout_return_as(f, LAYOUTRETURN4_FILE, LAYOUTIOMODE4_ANY, 0, ALL, &recall_last(c1)->stateid, NULL));
+		OK(recall_return(f));
 		STATUS(rename_once(c2, dir), NFS4_OK);
 	} else {
 		STATUS(status, NFS4_OK);
@@ -229,7 +227,7 @@ by_layoutget(void)
 		nfsstat4 status = layout_get(g, modes[i][1], 4096, 4096, 4096)->status;
 		EXPECT_TRUE(status == NFS4ERR_RECALLCONFLICT || status == NFS4ERR_LAYOUTTRYLATER || status == NFS4ERR_DELAY);
 		EXPECT_TRUE(recall_wait(c1, 0, 1000));
-		layout_return_as(f, LAYOUTRETURN4_FILE, LAYOUTIOMODE4_ANY, 0, ALL, &recall_last(c1)->stateid, NULL);
+		OK(recall_return(f));
 		layout_need(g, modes[i][1], 4096, 4096);
 		clients_end();
 	}
@@ -244,7 +242,7 @@ locally(enum local_op op, uint64_t arg)
 	EXPECT_TRUE(recall_wait(c1, 0, 1000));
 	EXPECT_TRUE(!local_wait(pid, 300, &err));
 	layout_commit(f, 0, 8192);
-	OK(layout_return_as(f, LAYOUTRETURN4_FILE, LAYOUTIOMODE4_ANY, 0, ALL, &recall_last(c1)->stateid, NULL));
+	OK(recall_return(f));
 	EXPECT_TRUE(local_wait(pid, 1000, &err));
 	EXPECT(err, 0);
 }

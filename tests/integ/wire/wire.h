@@ -282,6 +282,19 @@ struct lcommit {
 nfsstat4 layout_commit_as(struct file *f, const struct lcommit *args, newsize4 *newsize);
 /* One range, last byte of it last. */
 nfsstat4 layout_commit(struct file *f, uint64_t offset, uint64_t length);
+/*
+ * What most tests of recalls begin with: a HOLDER that has NAME (1 MiB, pattern of seed 5) open with a layout of all of it, and another client that has it
+ * open, too.
+ */
+struct pair {
+	struct client *holder, *other;
+	struct file *f, *g;		/* the holder's, the other's */
+	struct layout *l;		/* good until the next LAYOUTGET */
+};
+struct pair pair_of(struct client *holder, const char *name, uint32_t iomode);
+struct pair pair_new(uint32_t iomode);		/* of a new client, "f" */
+/* The range that F's client was last asked for goes back, by the recall's stateid. */
+nfsstat4 recall_return(struct file *f);
 /* Straight to the LUN's image. */
 void lun_write(const struct layout *l, uint64_t offset, uint64_t len, uint64_t seed);
 bool lun_is(const struct layout *l, uint64_t offset, uint64_t len, uint64_t seed);
