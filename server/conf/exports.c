@@ -345,8 +345,10 @@ exports_match(const struct export_line *line, const struct sockaddr *addr)
 {
 	struct in6_addr in6;
 	const struct in6_addr *a = client_addr_of(addr, &in6) ? &in6 : NULL;
+	/* A reload gives the line of an export that goes on other clients. */
+	const struct export_client *clients = __atomic_load_n(&line->clients, __ATOMIC_ACQUIRE);
 	for (int kind = CLIENT_HOST; kind <= CLIENT_WILDCARD; kind++)
-		for (const struct export_client *c = line->clients; c; c = c->next)
+		for (const struct export_client *c = clients; c; c = c->next)
 			if ((int)client_priv(c)->kind == kind && client_has(client_priv(c), a))
 				return c;
 	return NULL;

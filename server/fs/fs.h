@@ -100,6 +100,11 @@ int fs_lookupp(struct inode *dir, struct inode **inode);
 /* mounted_on_fileid (RFC 8881 5.8.2.23): for an export's root the fileid of the
  * pseudo node or directory it stands on; else inode->ino. */
 uint64_t fs_mounted_on(const struct inode *inode);
+/*
+ * Does the node of the pseudo root lead to an export that ADMITS says yes to?  The root of the tree always does.  ADMITS is called with the tree
+ * locked: it must not come back here.
+ */
+bool fs_pseudo_leads(const struct inode *node, bool (*admits)(const struct export *export, void *arg), void *arg);
 int fs_getattr(struct inode *inode, struct fs_stat *st);
 int fs_statfs(struct inode *inode, struct fs_space *space);
 int fs_readlink(struct inode *inode, char *buf, size_t size, size_t *len);

@@ -209,6 +209,30 @@ node_inode_unlock(struct fs *fs, struct pseudo_node *node, struct inode **inode)
 	return err;
 }
 
+/* Is there an export at NODE or below that ADMITS says yes to?  As deep as the paths that the administrator wrote. */
+static bool
+node_leads(const struct pseudo_node *node, bool (*admits)(const struct export *, void *), void *arg)
+{
+	if (!node->live)
+		return false;
+	if (node->fse && admits(node->fse->export, arg))
+		return true;
+	for (const struct pseudo_node *child = node->children; child; child = child->sibling)
+		if (node_leads(child, admits, arg))
+			return true;
+	return false;
+}
+
+bool
+fs_pseudo_leads(const struct inode *inode, bool (*admits)(const struct export *, void *), void *arg)
+{
+	struct fs *fs = inode->priv->fs;
+	pthread_rwlock_rdlock(&fs->tree_lock);
+	bool leads = inode->pseudo == fs->tree || node_leads(inode->pseudo, admits, arg);
+	pthread_rwlock_unlock(&fs->tree_lock);
+	return leads;
+}
+
 bool
 pseudo_served(struct fs *fs, struct pseudo_node *node)
 {

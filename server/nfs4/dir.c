@@ -27,11 +27,22 @@ dir_access(struct inode *inode, const struct fs_cred *cred, unsigned mask)
 	return fs_access(&st, cred, mask) == mask ? NFS4_OK : NFS4ERR_ACCESS;
 }
 
-bool
-dir_visible(const struct compound *c, const struct inode *inode)
+static bool
+export_visible(const struct export *export, void *arg)
 {
+	const struct compound *c = arg;
+
+	return conn_export_client(c->conn, export->line, c->on_loop) != NULL;
+}
+
+bool
+dir_visible(struct compound *c, const struct inode *inode)
+{
+	/* A node of the pseudo root is there for those whom it leads somewhere, as knfsd makes them. */
+	if (inode->pseudo)
+		return fs_pseudo_leads(inode, export_visible, c);
 	/* Within the export of the directory it was found in, that has been decided. */
 	if (!inode->export || (c->cur && c->cur->export == inode->export))
 		return true;
-	return conn_export_client(c->conn, inode->export->line, c->on_loop) != NULL;
+	return export_visible(inode->export, c);
 }

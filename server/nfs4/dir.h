@@ -12,7 +12,7 @@ nfsstat4 dir_check_link(const struct inode *inode);
 /* Are all the rights of MASK (R_OK, W_OK, X_OK) granted on INODE (of any type)?  NFS4_OK, ACCESS, or fs_getattr()'s error. */
 nfsstat4 dir_access(struct inode *inode, const struct fs_cred *cred, unsigned mask);
 
-/* May the caller know of INODE's export at all? */
-bool dir_visible(const struct compound *c, const struct inode *inode);
+/* May the caller know of INODE at all: is its export for him, or, of a node of the pseudo root, any that it leads to? */
+bool dir_visible(struct compound *c, const struct inode *inode);
 
 #endif

@@ -34,7 +34,8 @@ from_dirent(const struct listing *l, const struct fs_dirent *ent, struct nfs_att
 	    (ent->type ? 1u << FATTR4_TYPE : 0), 1u << (FATTR4_MOUNTED_ON_FILEID - 32), 0 } };
 	struct attr_mask supported = attr_supported_at(l->c->minor);
 
-	if (ent->mount)
+	/* Nor whether this client may see it: below the pseudo root that is a matter of each entry's. */
+	if (ent->mount || l->c->cur->pseudo)
 		return false;
 	for (int i = 0; i < ATTR_WORDS; i++) {
 		a->mask.w[i] = l->want.w[i] & supported.w[i];

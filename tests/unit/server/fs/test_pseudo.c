@@ -230,6 +230,39 @@ START_TEST(fsid_zero_is_the_root)
 }
 END_TEST
 
+static bool
+is_that(const struct export *export, void *arg)
+{
+	return export == arg;
+}
+
+/* Which nodes are there for somebody to whom only one export is given. */
+START_TEST(nodes_lead_to_exports)
+{
+	struct fs_env env;
+	make_dirs();
+	env_bare(&env);
+	struct export *a = env_export(&env, inner, false), *b = env_export(&env, two, false);
+	ck_assert_ok(fs_export_add(env.fs, a));
+	ck_assert_ok(fs_export_add(env.fs, b));
+	struct inode *top = walk(env.fs, ""), *mnt = walk(env.fs, xfs.mnt), *dir = walk(env.fs, one);
+	ck_assert(fs_pseudo_leads(top, is_that, NULL));
+	ck_assert(fs_pseudo_leads(mnt, is_that, a));
+	ck_assert(fs_pseudo_leads(mnt, is_that, b));
+	ck_assert(fs_pseudo_leads(dir, is_that, a));
+	ck_assert(!fs_pseudo_leads(dir, is_that, b));
+	ck_assert(!fs_pseudo_leads(mnt, is_that, NULL));
+	fs_export_remove(env.fs, a);
+	ck_assert(!fs_pseudo_leads(dir, is_that, a));
+	inode_put(top);
+	inode_put(mnt);
+	inode_put(dir);
+	fs_free(env.fs);
+	export_put(a);
+	export_put(b);
+}
+END_TEST
+
 /* The first export at "/" of the host is the root of the tree too. */
 START_TEST(export_of_the_whole_host)
 {
@@ -261,6 +294,7 @@ main(void)
 	tcase_add_test(tc, tree_follows_the_exports);
 	tcase_add_test(tc, export_below_an_export);
 	tcase_add_test(tc, fsid_zero_is_the_root);
+	tcase_add_test(tc, nodes_lead_to_exports);
 	tcase_add_test(tc, export_of_the_whole_host);
 	return fs_fixture_main(suite);
 }

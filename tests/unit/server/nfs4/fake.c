@@ -14,8 +14,8 @@
 #include "tests/unit/server/nfs4/fake.h"
 
 struct fake *fake;
-struct export fake_export;
-static struct export_line line;
+struct export fake_export, fake_hidden;
+static struct export_line line, hidden_line;
 static struct export_client rw_client = { .rw = true };
 
 static struct fake_node *
@@ -49,6 +49,24 @@ fake_add(struct fake_node *parent, const char *name, mode_t mode)
 }
 
 struct fake_node *
+fake_pseudo(struct fake_node *parent, const char *name)
+{
+	struct fake_node *n = fake_add(parent, name, S_IFDIR | 0555);
+	n->inode.export = NULL;
+	n->inode.pseudo = (struct pseudo_node *)n;	/* only looked at for being there */
+	return n;
+}
+
+struct fake_node *
+fake_root(struct fake_node *parent, const char *name, struct export *export)
+{
+	struct fake_node *n = fake_add(parent, name, S_IFDIR | 0755);
+	n->inode.export = export;
+	n->mounted_on = parent;
+	return n;
+}
+
+struct fake_node *
 fake_file(struct fake_node *parent, const char *name, const char *data)
 {
 	struct fake_node *n = fake_add(parent, name, S_IFREG | 0644);
@@ -62,6 +80,7 @@ fake_setup(void)
 {
 	fake = calloc(1, sizeof *fake);
 	fake_export = (struct export){ .id = 77, .line = &line, .layout_type = LAYOUT4_BLOCK_VOLUME, .block_size = 4096 };
+	fake_hidden = (struct export){ .id = 78, .line = &hidden_line };
 	fake->visible = true;
 	fake->by_open = true;
 	fake->room = FAKE_REPLY - 64;
@@ -211,6 +230,16 @@ fs_inode_cached(struct fs *fs, const void *handle, unsigned len)
 	(void)handle;
 	(void)len;
 	return !fake->contended;
+}
+
+bool
+fs_pseudo_leads(const struct inode *inode, bool (*admits)(const struct export *, void *), void *arg)
+{
+	for (unsigned i = 0; i < fake->nnodes; i++)
+		for (const struct fake_node *up = fake->node[i].parent; up; up = up->parent)
+			if (up == node_of(inode) && fake->node[i].inode.export && admits(fake->node[i].inode.export, arg))
+				return true;
+	return false;
 }
 
 uint64_t
@@ -497,9 +526,8 @@ const struct export_client *
 conn_export_client(struct conn *conn, const struct export_line *l, bool on_loop)
 {
 	(void)conn;
-	(void)l;
 	(void)on_loop;
-	return fake->visible ? &rw_client : NULL;
+	return fake->visible && l != &hidden_line ? &rw_client : NULL;
 }
 
 /* ---- compound_fh.c ---- */

@@ -55,12 +55,16 @@ struct fake {
 
 extern struct fake *fake;
 extern struct export fake_export;
+extern struct export fake_hidden;	/* is not exported to the caller */
 
 /* A pseudo root with one export (node 0) below it, in a compound on a worker as uid 1000 with the export as current filehandle. */
 void fake_setup(void);
 void fake_teardown(void);
 /* MODE with type bits; owned by 1000:1000. */
 struct fake_node *fake_add(struct fake_node *parent, const char *name, mode_t mode);
+/* A node of the pseudo root, and the root of fake_export or fake_hidden below it. */
+struct fake_node *fake_pseudo(struct fake_node *parent, const char *name);
+struct fake_node *fake_root(struct fake_node *parent, const char *name, struct export *export);
 struct fake_node *fake_file(struct fake_node *parent, const char *name, const char *data);
 void fake_cd(struct fake_node *node);
 void fake_save(struct fake_node *node);

@@ -232,6 +232,34 @@ START_TEST(entry_errors)
 }
 END_TEST
 
+/* What leads only to exports of others is not there, whatever is asked of it; LOOKUP says the same. */
+START_TEST(pseudo_root_shows_what_is_for_the_caller)
+{
+	struct fake_node *top = fake_pseudo(NULL, ""), *srv = fake_pseudo(top, "srv"), *pub = fake_pseudo(top, "pub");
+	fake_root(srv, "secret", &fake_hidden);
+	fake_root(pub, "open", &fake_export);
+	fake_root(pub, "closed", &fake_hidden);
+	LOOKUP4args *lookup = &arg.nfs_argop4_u.oplookup;
+	fake_cd(top);
+	*lookup = (LOOKUP4args){ fake_name("srv") };
+	ck_assert_int_eq(op_lookup(&fake->c, &arg, &res), NFS4ERR_NOENT);
+	*lookup = (LOOKUP4args){ fake_name("pub") };
+	ck_assert_int_eq(op_lookup(&fake->c, &arg, &res), NFS4_OK);
+	for (unsigned more = 0; more < 2; more++) {
+		memset(&arg, 0, sizeof arg);
+		arg.nfs_argop4_u.opreaddir.attr_request = (bitmap4){ 3, words };
+		arg.nfs_argop4_u.opreaddir.maxcount = 8192;
+		words[0] = 1u << FATTR4_FILEID | (more ? 1u << FATTR4_TYPE | 1u << FATTR4_SIZE : 0);
+		fake_cd(top);
+		list_all(1);		/* pub */
+		fake_cd(pub);
+		list_all(1);		/* open */
+		fake_cd(srv);
+		list_all(0);
+	}
+}
+END_TEST
+
 START_TEST(refused)
 {
 	words[1] = W1(FATTR4_TIME_MODIFY_SET);
@@ -259,6 +287,7 @@ main(void)
 	tcase_add_test(tc, too_small);
 	tcase_add_test(tc, cookies);
 	tcase_add_test(tc, entry_errors);
+	tcase_add_test(tc, pseudo_root_shows_what_is_for_the_caller);
 	tcase_add_test(tc, refused);
 	suite_add_tcase(s, tc);
 	SRunner *sr = srunner_create(s);
