@@ -62,6 +62,7 @@ libserver_la_SOURCES = \
 	server/layout/device_fence.c \
 	server/layout/device_private.h \
 	server/layout/device_proof.c \
+	server/layout/device_watch.c \
 	server/layout/extent.c \
 	server/layout/extent.h \
 	server/layout/grant.c \
@@ -78,6 +79,7 @@ libserver_la_SOURCES = \
 	server/layout/return.h \
 	server/layout/returned.c \
 	server/layout/scsi.c \
+	server/layout/withdraw.c \
 	server/mds.c \
 	server/mds.h \
 	server/net/conn.c \

@@ -45,6 +45,7 @@ unit_tests = \
 	tests/unit/server/layout/test_commit \
 	tests/unit/server/layout/test_conflict \
 	tests/unit/server/layout/test_designator \
+	tests/unit/server/layout/test_device_fence \
 	tests/unit/server/layout/test_device_prepare \
 	tests/unit/server/layout/test_extent \
 	tests/unit/server/layout/test_grant \
@@ -103,6 +104,7 @@ tests_unit_server_export_test_backing_LDADD = $(SERVER_LDADD)
 tests_unit_server_export_test_fiemap_LDADD = $(SERVER_LDADD)
 tests_unit_server_fence_test_command_LDADD = $(SERVER_LDADD)
 tests_unit_server_fence_test_scsi_cdb_LDADD = $(SERVER_LDADD)
+tests_unit_server_layout_test_device_fence_LDADD = $(SERVER_LDADD)
 tests_unit_server_layout_test_device_prepare_LDADD = $(SERVER_LDADD)
 tests_unit_server_layout_test_designator_LDADD = $(SERVER_LDADD)
 tests_unit_server_nfs4_test_op_device_LDADD = $(SERVER_LDADD)
@@ -123,11 +125,13 @@ tests_integ_wire_wire_SOURCES = \
 	tests/integ/wire/client.c \
 	tests/integ/wire/decode.c \
 	tests/integ/wire/file.c \
+	tests/integ/wire/host.c \
 	tests/integ/wire/test_backchannel.c \
 	tests/integ/wire/test_commit.c \
 	tests/integ/wire/test_conflict.c \
 	tests/integ/wire/test_device.c \
 	tests/integ/wire/test_fence.c \
+	tests/integ/wire/test_former.c \
 	tests/integ/wire/test_garbage.c \
 	tests/integ/wire/test_grant.c \
 	tests/integ/wire/test_layout.c \

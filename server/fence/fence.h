@@ -47,6 +47,11 @@ struct pr_ops {
 	int (*capacity)(struct pr *, uint64_t *bytes, uint32_t *block_size);
 	/* Required.  Is our nexus up and registered?  Reconnects and registers again if not (a new nexus is unregistered, PITFALLS B9). */
 	int (*ensure)(struct pr *, uint64_t key);
+	/*
+	 * Required.  With the reservation in force: is an initiator port that never registered kept out, by a READ of the first block?  0;
+	 * -EBADE: it could read, or failed in another way than by RESERVATION CONFLICT; other -errno: it could not be asked.
+	 */
+	int (*enforced)(struct pr *);
 	void (*close)(struct pr *);
 };
 

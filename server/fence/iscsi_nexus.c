@@ -152,6 +152,12 @@ nexus_open(const char *url, const char *initiator_name, uint32_t isid, uint32_t 
 	return 0;
 }
 
+int
+nexus_open_beside(const struct nexus *nexus, struct nexus **other, char **error)
+{
+	return nexus_open(nexus->url, nexus->initiator, 0, nexus->timeout_ms, other, error);
+}
+
 void
 nexus_close(struct nexus *nexus)
 {

@@ -31,6 +31,9 @@ int nexus_open(const char *url, const char *initiator_name, uint32_t isid, uint3
     struct nexus **nexus, char **error);
 void nexus_close(struct nexus *nexus);
 
+/* Another login to the same LUN under the same name, by an initiator port of its own: a nexus that never registered.  As nexus_open(). */
+int nexus_open_beside(const struct nexus *nexus, struct nexus **other, char **error);
+
 /* Log in again, after nexus_up() was false.  0 or -errno. */
 int nexus_connect(struct nexus *nexus);
 

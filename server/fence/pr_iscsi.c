@@ -237,6 +237,33 @@ iscsi_ensure(struct pr *pr, uint64_t key)
 	return key ? register_locked(p, key, p->aptpl) : 0;
 }
 
+static int
+iscsi_enforced(struct pr *pr)
+{
+	struct pr_iscsi *p = pr_iscsi(pr);
+	CLEANUP_FREE char *error = NULL;
+	struct nexus *other;
+	LOCK_SCOPE(&p->lock);
+	int r = capacity_locked(p);
+	if (r)
+		return r;
+	CLEANUP_FREE void *buf = malloc(p->block_size);
+	if (!buf)
+		return -ENOMEM;
+	r = nexus_open_beside(p->nexus, &other, &error);
+	if (r) {
+		log_error("iscsi: second login, to see that the reservation is enforced: %s", error ? error : strerror(-r));
+		return r;
+	}
+	struct scsi_cmd cmd;
+	scsi_rw16(&cmd, false, 0, 1, buf, p->block_size);
+	r = nexus_run(other, &cmd);
+	nexus_close(other);
+	if (r == -EBUSY)
+		return 0;
+	return r == -ENOTCONN || r == -ETIMEDOUT ? r : -EBADE;
+}
+
 static void
 iscsi_close(struct pr *pr)
 {
@@ -258,6 +285,7 @@ static const struct pr_ops pr_iscsi_ops = {
 	.inquiry = iscsi_inquiry,
 	.capacity = iscsi_capacity,
 	.ensure = iscsi_ensure,
+	.enforced = iscsi_enforced,
 	.close = iscsi_close,
 };
 

@@ -29,11 +29,6 @@
 #include "server/layout/device_private.h"
 #include "server/mds.h"
 
-struct devices {
-	pthread_mutex_t lock;		/* a leaf; list, references, users */
-	LIST_HEAD(, device) list;
-};
-
 /* ---- identity ---- */
 
 static int
@@ -214,13 +209,15 @@ device_setup(struct device *device, struct export *export, struct lun *lun, enum
 static int
 devices_get(struct mds *mds, struct devices **devices)
 {
-	if (!mds->devices) {
-		mds->devices = calloc(1, sizeof *mds->devices);
-		if (!mds->devices)
-			return -ENOMEM;
-		pthread_mutex_init(&mds->devices->lock, NULL);
-	}
-	*devices = mds->devices;
+	*devices = devices_of(mds);
+	if (*devices)
+		return 0;
+	*devices = calloc(1, sizeof **devices);
+	if (!*devices)
+		return -ENOMEM;
+	pthread_mutex_init(&(*devices)->lock, NULL);
+	/* Loops may look already. */
+	__atomic_store_n(&mds->devices, *devices, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -242,6 +239,7 @@ device_free(struct device *device)
 		device->pr->ops->close(device->pr);
 	}
 	pthread_mutex_destroy(&device->lock);
+	free(device->fenced);
 	free(device);
 }
 
@@ -289,6 +287,7 @@ device_new(struct mds *mds, const struct device_conf *conf, struct export *expor
 	memcpy(device->uuid, export->uuid, sizeof device->uuid);
 	pthread_mutex_init(&device->lock, NULL);
 	LIST_INIT(&device->exports);
+	device_watch_init(device);
 	while (device->server_key == 0)
 		if (getrandom(&device->server_key, sizeof device->server_key, 0) < 0)
 			break;
@@ -379,11 +378,12 @@ device_close(struct device *device, struct export *export)
 struct device *
 device_find(struct mds *mds, const uint8_t id[DEVICE_ID_SIZE])
 {
+	struct devices *devices = devices_of(mds);
 	struct device *device;
-	if (!mds->devices)
+	if (!devices)
 		return NULL;
-	LOCK_SCOPE(&mds->devices->lock);
-	LIST_FOREACH(device, &mds->devices->list, link)
+	LOCK_SCOPE(&devices->lock);
+	LIST_FOREACH(device, &devices->list, link)
 		if (memcmp(device->id, id, DEVICE_ID_SIZE) == 0) {
 			device->refs++;
 			return device;

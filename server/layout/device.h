@@ -2,7 +2,7 @@
  * The device under an export as clients see it: a LUN with an identity (deviceid4), proven to be the one
  * the file system is on, reserved for SCSI layouts, the place of fencing.
  *
- * device.c does discovery and proof; op_device.c asks it for its address; recall.c asks it to fence.
+ * device.c does discovery and proof; op_device.c asks it for its address; recall.c asks it to fence; device_watch.c looks at it from time to time.
  */
 #ifndef PNFS_SERVER_LAYOUT_DEVICE_H
 #define PNFS_SERVER_LAYOUT_DEVICE_H
@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "include/reason.h"
+#include "server/net/worker.h"
 
 struct device_conf;
 struct export;
@@ -45,10 +46,15 @@ struct device {
 	LIST_HEAD(, export) exports;	/* that use it */
 	pthread_mutex_t lock;		/* held over talks with the target: fencers and workers only, never under state_lock */
 	uint64_t verified_ms;		/* mds_now_ms() when the reservation was last seen in force; atomic */
-	uint64_t failed_ms;		/* mds_now_ms() when device_prepare() last failed; lock */
+	uint64_t failed_ms;		/* mds_now_ms() when that was last found not to be so, 0: it is; atomic, written with lock */
 	bool former_fenced;		/* keys of a former life are gone */
-	uint64_t fenced[64];		/* the last keys cut off: one that registers again is cut off again (PITFALLS B12) */
-	unsigned nfenced;
+	bool unguarded;			/* the target was reached, but there was no reservation to be had; lock */
+	uint64_t *fenced;		/* keys cut off, and all of a former life: one that registers is cut off again (PITFALLS B12); lock */
+	unsigned nfenced, fenced_room;
+	uint64_t fenced_ms;		/* mds_now_ms() of the last of them; atomic */
+	unsigned registered;		/* others' keys seen at the target, and given out since; atomic */
+	struct work watch;		/* device_watch.c's */
+	bool watching;			/* that is queued; devices->lock */
 };
 
 /* Open the LUN of CONF for EXPORT: identity, size, proof by nonce.  Blocks (start only).  0, or -errno with *why set and logged. */
@@ -70,6 +76,22 @@ void devices_free(struct mds *mds);
  * Blocks: worker.  0 or -errno with *why.
  */
 int device_prepare(struct device *device, enum reason *why);
+
+/*
+ * Talk to the target now: is the reservation in force, has one that was cut off registered again?  What is not as it should be is put right; if
+ * it cannot be, nothing is granted until it is.  Blocks: worker.  0 or -errno.
+ */
+int device_verify(struct device *device);
+/* KEY is going to be told to a client: on record first (durable), so that a restarted server knows whom to cut off.  Blocks: worker. */
+int device_give_key(struct device *device, uint64_t key);
+
+/* A reservation seen in force this long ago is believed. */
+#define DEVICE_VERIFY_MS 5000u
+/*
+ * About once a second, on a loop: devices in use - layouts out, clients registered, somebody cut off not long ago - that were not looked at for
+ * DEVICE_VERIFY_MS are looked at by a worker.
+ */
+void devices_tick(struct mds *mds, uint64_t now_ms);
 
 /* What the fencing command is told. */
 struct fence_target {

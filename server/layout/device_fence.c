@@ -1,6 +1,6 @@
 /*
- * Reservations and fencing of a device (RFC 8154 2.4.10); see device.h.  Workers (device_prepare) and fencers (device_fence);
- * device->lock is held over the talk with the target, so concurrent calls queue.
+ * Reservations and fencing of a device (RFC 8154 2.4.10); see device.h.  Workers (device_prepare, and device_verify for device_watch.c) and
+ * fencers (device_fence); device->lock is held over the talk with the target, so concurrent calls queue.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,11 +14,9 @@
 #include "server/conf/conf.h"
 #include "server/fence/fence.h"
 #include "server/layout/device_private.h"
+#include "server/layout/layout.h"
 #include "server/mds.h"
 #include "server/state/client.h"
-
-/* A reservation seen in force this long ago is believed. */
-#define VERIFY_MS 5000u
 
 #define COMMAND_TIMEOUT_MS 30000u
 
@@ -77,6 +75,40 @@ status_ours(const struct device *device, const struct pr_status *st)
 	    pr_has_key(st, device->server_key);
 }
 
+/* Keys watched for at most; the oldest are forgotten first. */
+#define FENCED_MAX 4096u
+
+static bool
+fenced_has(const struct device *device, uint64_t key)
+{
+	for (unsigned i = 0; i < device->nfenced; i++)
+		if (device->fenced[i] == key)
+			return true;
+	return false;
+}
+
+/* KEY is to stay out: one that registers it again, or late, is cut off again (PITFALLS B12). */
+static void
+fenced_add(struct device *device, uint64_t key)
+{
+	__atomic_store_n(&device->fenced_ms, mds_now_ms(), __ATOMIC_RELAXED);
+	if (fenced_has(device, key))
+		return;
+	if (device->nfenced == FENCED_MAX)
+		memmove(device->fenced, device->fenced + 1, --device->nfenced * sizeof device->fenced[0]);
+	if (device->nfenced == device->fenced_room) {
+		unsigned room = device->fenced_room ? 2 * device->fenced_room : 64;
+		uint64_t *bigger = reallocarray(device->fenced, room, sizeof *bigger);
+		if (!bigger) {
+			log_error("device %s: no memory to remember key 0x%016" PRIx64, device->conf->name, key);
+			return;
+		}
+		device->fenced = bigger;
+		device->fenced_room = room;
+	}
+	device->fenced[device->nfenced++] = key;
+}
+
 /*
  * Nothing but our own, present and former, may be on the LUN: we take no reservation from a stranger, and a registered stranger could not be
  * kept out.  The administrator clears them if they are nobody's.
@@ -86,7 +118,7 @@ check_strangers(const struct device *device, const struct keys *ours, const stru
 {
 	for (uint32_t i = 0; i <= st->nkeys; i++) {
 		uint64_t key = i < st->nkeys ? st->keys[i] : st->holder;
-		if (key == 0 || key == device->server_key || keys_have(ours, key))
+		if (key == 0 || key == device->server_key || keys_have(ours, key) || fenced_has(device, key))
 			continue;
 		log_error("device %s: key 0x%016" PRIx64 " is %s on the LUN and was not given by this server: "
 		    "no SCSI layouts until it is gone", device->conf->name, key,
@@ -125,38 +157,29 @@ cut_off(struct device *device, uint64_t key)
 	return r ? r : pr->ops->drain(pr, device->server_key, key);
 }
 
-/* Does the target do what the reservation says?  An initiator port that never registered must not read (PITFALLS B8). */
+/* Does the target do what the reservation says (PITFALLS B8)?  A fence that it only reports would be none. */
 static int
-probe_enforced(struct device *device)
+check_enforced(struct device *device)
 {
-	const struct device_conf *conf = device->conf;
-	CLEANUP_FREE char *error = NULL;
-	CLEANUP_FREE void *buf = malloc(device->block_size);
-	struct pr *other;
-	if (!buf)
-		return -ENOMEM;
-	int r = pr_iscsi_open(conf->iscsi_url, conf->initiator_name ? conf->initiator_name :
-	    "iqn.2026-01.invalid.pnfs-block:mds-probe", DEVICE_TIMEOUT_MS, &other, &error);
-	if (r) {
-		log_error("device %s: second login, to see that the reservation is enforced: %s", conf->name,
-		    error ? error : strerror(-r));
-		return r;
-	}
-	r = other->ops->read(other, 0, buf, device->block_size);
-	other->ops->close(other);
-	if (r == -EBUSY)
-		return 0;
-	log_error("device %s: an unregistered initiator could read in spite of the reservation (%s)", conf->name,
-	    r ? strerror(-r) : "no error");
-	return -EBADE;
+	int r = device->pr->ops->enforced(device->pr);
+	if (r == -EBADE)
+		log_error("device %s: the target does not enforce the reservation: an unregistered initiator is not kept out: "
+		    "no SCSI layouts", device->conf->name);
+	return r;
 }
 
-/* Keys of a former life: their clients may still write by layouts that nobody remembers.  OURS: recorded before this life. */
+/*
+ * Keys of a former life: their clients may still write by layouts that nobody remembers.  Those that are not registered yet may be at any time: all
+ * are watched for.  OURS: recorded before this life.
+ */
 static int
 fence_former(struct device *device, const struct keys *ours, struct pr_status *st)
 {
 	for (unsigned i = 0; i < ours->n; i++) {
-		if (ours->key[i] == device->server_key || !pr_has_key(st, ours->key[i]))
+		if (ours->key[i] == device->server_key)
+			continue;
+		fenced_add(device, ours->key[i]);
+		if (!pr_has_key(st, ours->key[i]))
 			continue;
 		log_info("device %s: key 0x%016" PRIx64 " of a former life is cut off", device->conf->name, ours->key[i]);
 		int r = cut_off(device, ours->key[i]);
@@ -174,6 +197,32 @@ fence_former(struct device *device, const struct keys *ours, struct pr_status *s
 			stable_key_remove(device->mds, device->conf->name, ours->key[i]);
 	device->former_fenced = true;
 	return 0;
+}
+
+/* One that was cut off has registered its old key: out with it (PITFALLS B12). */
+static int
+check_fenced(struct device *device, const struct pr_status *st)
+{
+	for (uint32_t i = 0; i < st->nkeys; i++) {
+		if (!fenced_has(device, st->keys[i]))
+			continue;
+		log_warn("device %s: key 0x%016" PRIx64 ", cut off before, registered again: it is cut off again", device->conf->name,
+		    st->keys[i]);
+		int r = cut_off(device, st->keys[i]);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* Who is on the LUN besides us: as long as anybody is, it is looked at from time to time. */
+static void
+note_registered(struct device *device, const struct pr_status *st)
+{
+	unsigned others = 0;
+	for (uint32_t i = 0; i < st->nkeys; i++)
+		others += st->keys[i] != device->server_key;
+	__atomic_store_n(&device->registered, others, __ATOMIC_RELAXED);
 }
 
 /* Register, reserve, see that it holds.  device->lock held. */
@@ -206,25 +255,12 @@ establish(struct device *device, enum reason *why)
 	if (r == 0 && !status_ours(device, st))
 		r = -EBADE;
 	if (r == 0)
-		r = probe_enforced(device);
+		r = check_enforced(device);
+	if (r == 0)
+		r = check_fenced(device, st);
+	if (r == 0)
+		note_registered(device, st);
 	return r;
-}
-
-/* One that was cut off has registered its old key again: out with it (PITFALLS B12). */
-static int
-check_fenced(struct device *device, const struct pr_status *st)
-{
-	unsigned n = device->nfenced < 64 ? device->nfenced : 64;
-	for (unsigned i = 0; i < n; i++) {
-		if (!pr_has_key(st, device->fenced[i]))
-			continue;
-		log_warn("device %s: key 0x%016" PRIx64 ", cut off before, registered again", device->conf->name,
-		    device->fenced[i]);
-		int r = cut_off(device, device->fenced[i]);
-		if (r)
-			return r;
-	}
-	return 0;
 }
 
 /* Session up, registered, reservation in force - or made so.  device->lock held. */
@@ -237,13 +273,15 @@ prepare_locked(struct device *device, enum reason *why)
 	if (!st)
 		return -ENOMEM;
 	int r = pr->ops->ensure(pr, device->reserved ? device->server_key : 0);
+	bool reached = r == 0;
 	if (r == 0 && device->reserved) {
 		r = pr->ops->status(pr, st);
 		if (r == 0 && !status_ours(device, st)) {
 			log_error("device %s: the reservation is gone (holder 0x%016" PRIx64 ", type %u): taking it again",
 			    device->conf->name, st->holder, st->type);
-			device->reserved = false;
+			__atomic_store_n(&device->reserved, false, __ATOMIC_RELEASE);
 		} else if (r == 0) {
+			note_registered(device, st);
 			r = check_fenced(device, st);
 		}
 	}
@@ -252,14 +290,27 @@ prepare_locked(struct device *device, enum reason *why)
 		if (r == 0)
 			log_info("device %s: reserved, key 0x%016" PRIx64, device->conf->name, device->server_key);
 	}
-	device->reserved = r == 0;
+	__atomic_store_n(&device->reserved, r == 0, __ATOMIC_RELEASE);
+	device->unguarded = r && reached;
 	device->reason = r ? *why : REASON_NONE;
-	__atomic_store_n(&device->verified_ms, r ? 0 : mds_now_ms(), __ATOMIC_RELEASE);
-	if (r)
+	if (r && !device->failed_ms)
 		log_error("device %s: no reservation: %s", device->conf->name, strerror(-r));
-	else
+	if (r == 0)
 		*why = REASON_NONE;
+	__atomic_store_n(&device->failed_ms, r ? mds_now_ms() : 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&device->verified_ms, r ? 0 : mds_now_ms(), __ATOMIC_RELEASE);
 	return r;
+}
+
+/*
+ * The target answers, but there is no reservation to be had: nobody can be cut off any more, so what is out comes back as long as its holders
+ * are willing.  (A target that does not answer may have all in force: nothing is taken back for that.)
+ */
+static void
+recall_unguarded(const struct device *device, bool unguarded)
+{
+	if (unguarded && layout_withdraw(device->mds, NULL, device))
+		log_error("device %s: layouts are out without a reservation: they are recalled", device->conf->name);
 }
 
 int
@@ -269,20 +320,44 @@ device_prepare(struct device *device, enum reason *why)
 	if (device->layout_type != LAYOUT_SCSI)
 		return 0;
 	uint64_t seen = __atomic_load_n(&device->verified_ms, __ATOMIC_ACQUIRE);
-	if (seen && mds_now_ms() - seen < VERIFY_MS)
+	if (seen && mds_now_ms() - seen < DEVICE_VERIFY_MS)
 		return 0;
 	uint64_t asked = mds_now_ms();
-	LOCK_SCOPE(&device->lock);
+	int r = 0;
+	pthread_mutex_lock(&device->lock);
 	seen = __atomic_load_n(&device->verified_ms, __ATOMIC_ACQUIRE);
-	if (seen && mds_now_ms() - seen < VERIFY_MS)
-		return 0;		/* somebody else has just done it */
 	if (device->failed_ms > asked) {
-		/* Or tried: workers that queued behind a target that is gone must not each wait for it in turn (PITFALLS B3). */
+		/* Workers that queued behind a target that is gone must not each wait for it in turn (PITFALLS B3). */
 		*why = device->reason;
-		return -EAGAIN;
-	}
-	int r = prepare_locked(device, why);
-	device->failed_ms = r ? mds_now_ms() : 0;
+		r = -EAGAIN;
+	} else if (!seen || mds_now_ms() - seen >= DEVICE_VERIFY_MS) {
+		r = prepare_locked(device, why);
+	}				/* else somebody else has just done it */
+	bool unguarded = device->unguarded;
+	pthread_mutex_unlock(&device->lock);
+	recall_unguarded(device, r && unguarded);
+	return r;
+}
+
+int
+device_verify(struct device *device)
+{
+	enum reason why;
+	pthread_mutex_lock(&device->lock);
+	int r = prepare_locked(device, &why);
+	bool unguarded = device->unguarded;
+	pthread_mutex_unlock(&device->lock);
+	recall_unguarded(device, r && unguarded);
+	return r;
+}
+
+int
+device_give_key(struct device *device, uint64_t key)
+{
+	int r = stable_key_add(device->mds, device->conf->name, key);
+	/* It may be registered from now on; the next look counts who really is. */
+	if (r == 0)
+		__atomic_fetch_add(&device->registered, 1, __ATOMIC_RELAXED);
 	return r;
 }
 
@@ -325,7 +400,7 @@ fence_by_reservation(struct device *device, uint64_t key)
 	if (r == 0 && (pr_has_key(st, key) || !status_ours(device, st)))
 		r = -EBUSY;
 	if (r == 0)
-		device->fenced[device->nfenced++ % 64] = key;
+		fenced_add(device, key);
 	log_print(r ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "device %s: key 0x%016" PRIx64 " %s%s", device->conf->name, key,
 	    r ? "could not be cut off: " : "is cut off, confirmed", r ? strerror(-r) : "");
 	return r;

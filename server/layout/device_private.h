@@ -1,16 +1,31 @@
-/* Shared by device.c, device_proof.c and device_fence.c only. */
+/* Shared by device*.c only. */
 #ifndef PNFS_SERVER_LAYOUT_DEVICE_PRIVATE_H
 #define PNFS_SERVER_LAYOUT_DEVICE_PRIVATE_H
 
 #include <stdint.h>
 
+#include <pthread.h>
+
 #include "server/layout/device.h"
+#include "server/mds.h"
 
 #define LAYOUT_BLOCK 3u			/* layouttype4 of RFC 5663 and RFC 8154, */
 #define LAYOUT_SCSI 5u			/* without the wire's headers */
 
 /* Each talk with a target: login and each command. */
 #define DEVICE_TIMEOUT_MS 5000u
+
+struct devices {
+	pthread_mutex_t lock;		/* a leaf; list, references, users */
+	LIST_HEAD(, device) list;
+};
+
+/* NULL: there never was one. */
+static inline struct devices *
+devices_of(const struct mds *mds)
+{
+	return __atomic_load_n(&mds->devices, __ATOMIC_ACQUIRE);
+}
 
 /* The LUN as clients see it: the target (device->pr), or FD, the local node (O_DIRECT) when there is no target. */
 struct lun {
@@ -26,6 +41,9 @@ int lun_read(const struct lun *lun, uint64_t offset, void *buf, uint32_t len);
  * 0; -EBUSY: reserved by somebody; -EXDEV with a log line: another disk; other -errno.
  */
 int device_prove(const struct lun *lun, struct export *export);
+
+/* device_watch.c: make DEVICE's work ready. */
+void device_watch_init(struct device *device);
 
 /* device_fence.c */
 /* May we go on with a LUN that is reserved: is the holder one of our former keys?  Registers the server's key then, so that we can read. */

@@ -7,6 +7,7 @@
  *   range.c    pure: merge, split, subtract, overlap of ranges
  *   conflict.c pure: may this grant be given beside those
  *   recall.c   the recall state machine with its deadline
+ *   withdraw.c taking back all of an export or a device
  */
 #ifndef PNFS_SERVER_LAYOUT_LAYOUT_H
 #define PNFS_SERVER_LAYOUT_LAYOUT_H
@@ -17,6 +18,8 @@
 #include "proto/x/nfs4.h"
 
 struct client;
+struct device;
+struct export;
 struct inode;
 struct mds;
 
@@ -70,6 +73,12 @@ void layout_client_gone_locked(struct mds *mds, struct client *client, enum layo
  * not fenced.  state_lock held.
  */
 void layout_fence_acked_locked(struct mds *mds, struct client *client);
+
+/*
+ * Recall all layouts of EXPORT, or on DEVICE (the other is NULL).  How many files still have some, or a LAYOUTGET under way: to be called again until that is
+ * 0, since one may just have been let in.  No lock held; does not wait.
+ */
+unsigned layout_withdraw(struct mds *mds, const struct export *export, const struct device *device);
 
 /* Does the client hold layouts?  state_lock held. */
 bool layout_client_has_locked(const struct client *client);

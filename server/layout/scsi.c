@@ -5,6 +5,7 @@
 
 #include "proto/x/nfs4.h"
 #include "server/layout/device.h"
+#include "server/mds.h"
 #include "server/state/client.h"
 
 static int
@@ -12,7 +13,9 @@ scsi_prepare(struct device *device, enum reason *why)
 {
 	*why = REASON_NONE;
 	/* RFC 8154 2.4.10.2 wants it before GETDEVICEINFO; a layout without a fence behind it is fiction, too (PITFALLS B1). */
-	if (__atomic_load_n(&device->reserved, __ATOMIC_ACQUIRE))
+	uint64_t seen = __atomic_load_n(&device->verified_ms, __ATOMIC_ACQUIRE);
+	/* A device in use is looked at all the time (device_watch.c); one that was not for long may have lost its reservation meanwhile. */
+	if (__atomic_load_n(&device->reserved, __ATOMIC_ACQUIRE) && seen && mds_now_ms() - seen < 2 * DEVICE_VERIFY_MS)
 		return 0;
 	return device_prepare(device, why);
 }

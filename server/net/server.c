@@ -74,6 +74,7 @@ server_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	(void)ev;
 	(void)revents;
 	lease_tick(w->data);
+	devices_tick(w->data, mds_now_ms());
 }
 
 static void

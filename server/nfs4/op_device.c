@@ -53,7 +53,7 @@ device_admit(struct compound *c, struct device *device)
 		log_warn("GETDEVICEINFO: device %s: %s", device->conf->name, reason_name(why));
 		return NFS4ERR_DELAY;	/* of the errors allowed here (RFC 8881 15.2) the one that lets the client ask again */
 	}
-	r = stable_key_add(c->mds, device->conf->name, c->client->pr_key);
+	r = device_give_key(device, c->client->pr_key);
 	return r ? nfs4_status(r) : NFS4_OK;
 }
 

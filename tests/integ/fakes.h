@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "server/layout/layout.h"
 #include "server/state/client.h"
 
 static uint64_t store_keys[256];
@@ -43,6 +44,16 @@ stable_key_each(struct mds *mds, const char *device, void (*fn)(uint64_t, void *
 	(void)device;
 	for (unsigned i = 0; i < store_count; i++)
 		fn(store_keys[i], arg);
+	return 0;
+}
+
+/* No layouts are given here. */
+unsigned
+layout_withdraw(struct mds *mds, const struct export *export, const struct device *device)
+{
+	(void)mds;
+	(void)export;
+	(void)device;
 	return 0;
 }
 

@@ -396,6 +396,22 @@ client_free(struct client *c)
 }
 
 void
+clients_cut(void)
+{
+	for (unsigned i = 0; i < nclients; i++)
+		for (unsigned j = 0; j < CONNS; j++)
+			client_disconnect(all_clients[i], j);
+}
+
+void
+client_come_back(struct client *c)
+{
+	c->conn = client_connect(c);
+	OK(client_exchange_id(c));
+	OK(client_create_session(c));
+}
+
+void
 clients_end(void)
 {
 	for (unsigned i = 0; i < nclients; i++)

@@ -6,95 +6,13 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "server/fence/fence.h"
 #include "server/fence/iscsi_nexus.h"
-#include "server/fence/scsi_cdb.h"
 #include "tests/integ/wire/wire.h"
-
-#define EXCLUSIVE_REGISTRANTS_ONLY 6u
-#define LOOKS_EVERY_MS 5200u		/* at the target's reservation */
 
 static bool
 scsi(void)
 {
 	return world.type == LAYOUT4_SCSI;
-}
-
-/* ---- a client host at the target ---- */
-
-static struct nexus *
-host_login(const char *who)
-{
-	struct nexus *nexus;
-	char *error = NULL, name[128];
-	snprintf(name, sizeof name, "iqn.2026-11.org.pnfs-block:%s.%d", who, getpid());
-	int r = nexus_open(world.lun, name, 0, 5000, &nexus, &error);
-	if (r)
-		fprintf(stderr, "login: %s\n", error ? error : strerror(-r));
-	REQUIRE(r == 0);
-	return nexus;
-}
-
-static int
-host_register(struct nexus *nexus, uint64_t key)
-{
-	uint8_t param[PR_OUT_PARAM_LEN];
-	struct scsi_cmd cmd;
-	scsi_pr_out(&cmd, param, PR_OUT_REGISTER_IGNORE, EXCLUSIVE_REGISTRANTS_ONLY, 0, key, false);
-	return nexus_run(nexus, &cmd);
-}
-
-/* Where the layout says, by the LUN. */
-static int
-host_write(struct nexus *nexus, const struct layout_extent *e)
-{
-	static uint8_t buf[4096];
-	struct scsi_cmd cmd;
-	pattern_fill(buf, e->offset, sizeof buf, 77);
-	scsi_rw16(&cmd, true, e->addr / 512, 8, buf, sizeof buf);
-	return nexus_run(nexus, &cmd);
-}
-
-/* READ KEYS: the generation moves with each registration and preemption. */
-static struct pr_status
-keys_now(struct nexus *nexus)
-{
-	static struct pr_status st;
-	uint8_t buf[4096];
-	struct scsi_cmd cmd;
-	scsi_pr_in(&cmd, PR_IN_READ_KEYS, buf, sizeof buf);
-	REQUIRE(nexus_run(nexus, &cmd) == 0);
-	REQUIRE(scsi_parse_keys(buf, cmd.got, &st) == 0);
-	scsi_pr_in(&cmd, PR_IN_READ_RESERVATION, buf, sizeof buf);
-	REQUIRE(nexus_run(nexus, &cmd) == 0);
-	REQUIRE(scsi_parse_reservation(buf, cmd.got, &st) == 0);
-	return st;
-}
-
-static uint64_t
-client_key(struct client *c, const uint8_t *id)
-{
-	nfs_resop4 res;
-	GETDEVICEINFO4args args = { .gdia_layout_type = world.type, .gdia_maxcount = 65536 };
-	struct volume *vol;
-	uint32_t n;
-	memcpy(args.gdia_device_id, id, NFS4_DEVICEID4_SIZE);
-	call_begin(c);
-	call_op(c, OP_GETDEVICEINFO, &args);
-	OK(call_run(c));
-	OK(call_res(c, OP_GETDEVICEINFO, &res));
-	device_addr4 *a = &res.nfs_resop4_u.opgetdeviceinfo.GETDEVICEINFO4res_u.gdir_resok4.gdir_device_addr;
-	REQUIRE(layout_device_decode(world.type, a->da_addr_body.da_addr_body_val, a->da_addr_body.da_addr_body_len, &c->arena, &vol, &n));
-	return vol[n - 1].base.pr_key;
-}
-
-static bool
-key_is_there(const struct pr_status *st, uint64_t key)
-{
-	for (unsigned i = 0; i < st->nkeys; i++)
-		if (st->keys[i] == key)
-			return true;
-	return false;
 }
 
 /* How often C was fenced, by the command's notes or the server's log. */
@@ -339,7 +257,7 @@ reserved(void)
 	struct nexus *host = host_login("host"), *stranger = host_login("stranger");
 	struct pr_status st = keys_now(host);
 	EXPECT_TRUE(st.holder != 0);
-	EXPECT(st.type, EXCLUSIVE_REGISTRANTS_ONLY);
+	EXPECT(st.type, PR_TYPE_EXCLUSIVE_ACCESS_REG_ONLY);
 	EXPECT_TRUE(st.nkeys >= 1 && !key_is_there(&st, key));
 	EXPECT(host_write(host, &e), -EBUSY);	/* not registered: enforced, not only reported */
 	EXPECT(host_register(host, key), 0);
@@ -368,7 +286,7 @@ registered_late(void)
 	EXPECT_TRUE(took < world.recall * 1000u + 2500);
 	/*
 	 * Nothing at the target keeps it from REGISTER AND IGNORE (2.4.10.5 trusts it to ask again).  The server throws it out when it looks at the
-	 * target next, which it does before it gives out layouts, every few seconds at most; and lets it in by another key.
+	 * target next, every few seconds, whether anybody asks for a layout or not; and lets it in by another key.
 	 */
 	REQUIRE(host_register(host, key) == 0);
 	silent->policy = CB_RETURN;
@@ -378,14 +296,14 @@ registered_late(void)
 	call_op(silent, OP_FREE_STATEID, &fs);
 	OK(call_run(silent));
 	f->held = false;
-	world_pump(LOOKS_EVERY_MS);
+	look_wait(silent, other);
+	struct pr_status st = keys_now(host);
+	EXPECT(key_is_there(&st, key), 0);
 	STATUS(file_set_size(f, MiB), NFS4_OK);
 	l = layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
 	e = l->ext[0];
 	uint64_t fresh = client_key(silent, e.device);
 	EXPECT_TRUE(fresh != key);
-	struct pr_status st = keys_now(host);
-	EXPECT(key_is_there(&st, key), 0);
 	EXPECT(host_write(host, &e), -EBUSY);
 	EXPECT(host_register(host, fresh), 0);
 	EXPECT(host_write(host, &e), 0);
@@ -402,7 +320,12 @@ target_restarted(void)
 	layout_need(file_open(c, "f", READ_WRITE), LAYOUTIOMODE4_RW, 0, MiB);
 	REQUIRE(world_do("target_power_cut") == 0);
 	struct nexus *host = host_login("after");
-	world_pump(LOOKS_EVERY_MS);
+	struct pr_status st = keys_now(host);
+	EXPECT(st.holder, 0);
+	/* A layout is out: it is noticed although nobody asks for another. */
+	look_wait(c, NULL);
+	st = keys_now(host);
+	EXPECT_TRUE(st.holder != 0);
 	struct file *file = file_open(c, "g", READ_WRITE);
 	struct layout *l = NULL;
 	for (uint64_t began = now_ms(); now_ms() - began < 15000; world_pump(100)) {
@@ -415,7 +338,7 @@ target_restarted(void)
 	STATUS(l->status, NFS4_OK);
 	uint64_t key = client_key(c, l->ext[0].device);
 	struct layout_extent e = l->ext[0];
-	struct pr_status st = keys_now(host);
+	st = keys_now(host);
 	EXPECT_TRUE(st.holder != 0);
 	EXPECT(host_write(host, &e), -EBUSY);
 	EXPECT(host_register(host, key), 0);

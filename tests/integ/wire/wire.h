@@ -23,6 +23,7 @@
 #include "proto/layout/layout_xdr.h"
 #include "proto/nfs4/compound_xdr.h"
 #include "proto/nfs4/status.h"
+#include "server/fence/fence.h"
 #include "tests/common/rpc_socket.h"
 
 #define MiB (UINT64_C(1) << 20)
@@ -52,7 +53,7 @@ struct wire_test {
 	void (*fn)(void);
 };
 extern const struct wire_test tests_layout[], tests_grant[], tests_commit[], tests_recall[], tests_conflict[], tests_session[], tests_backchannel[],
-    tests_device[], tests_fence[], tests_unfenced[], tests_scsi[], tests_restart[], tests_garbage[];
+    tests_device[], tests_fence[], tests_unfenced[], tests_scsi[], tests_former[], tests_restart[], tests_garbage[];
 
 uint64_t now_ms(void);
 void wire_expect(const char *file, int line, const char *what, int64_t got, int64_t want);
@@ -212,6 +213,11 @@ unsigned recalls(const struct client *c, const nfs_fh4 *fh);
 bool recall_wait(struct client *c, unsigned had, unsigned ms);
 struct cb_seen *recall_last(struct client *c);
 
+/* The server was killed: all connections of all clients are gone. */
+void clients_cut(void);
+/* To the next life of it: client ID and session anew. */
+void client_come_back(struct client *c);
+
 /* ---- file.c ---- */
 struct file {
 	struct file *next;
@@ -299,6 +305,21 @@ nfsstat4 recall_return(struct file *f);
 void lun_write(const struct layout *l, uint64_t offset, uint64_t len, uint64_t seed);
 bool lun_is(const struct layout *l, uint64_t offset, uint64_t len, uint64_t seed);
 const struct layout_extent *layout_at(const struct layout *l, uint64_t offset);
+
+/* ---- host.c ---- */
+#define LOOKS_EVERY_MS 6500u	/* the server does at the target, while it is in use */
+/* Until it has; the leases of A and B (NULL: nobody) are renewed. */
+void look_wait(struct client *a, struct client *b);
+struct nexus;
+struct nexus *host_login(const char *who);
+int host_register(struct nexus *nexus, uint64_t key);
+/* Where the layout says, by the LUN. */
+int host_write(struct nexus *nexus, const struct layout_extent *e);
+/* Keys and reservation: the generation moves with each registration and preemption. */
+struct pr_status keys_now(struct nexus *nexus);
+bool key_is_there(const struct pr_status *st, uint64_t key);
+/* What C is to register with at device ID. */
+uint64_t client_key(struct client *c, const uint8_t *id);
 
 /* ---- decode.c ---- */
 /* All that RFC 5663 2.3.1, 8154 2.4.1 and the Linux client want of a reply; counts what is wrong. */
