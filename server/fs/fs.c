@@ -183,6 +183,8 @@ fs_export_remove(struct fs *fs, struct export *export)
 	if (!fse)
 		return;
 	inode_drop_export(fse);
+	/* Now, so that its directory can be unmounted and its device be opened for another. */
+	inode_room(fs, fs->max_fds);
 	fs_export_put(fse);
 }
 

@@ -71,6 +71,9 @@ struct inode_private {
 	uint64_t change_ctime, change_last;
 };
 
+/* Inodes taken out of the cache, linked by lru. */
+TAILQ_HEAD(inode_dead, inode_private);
+
 #define RECENT_NAMES 8192u		/* a power of 2 */
 
 struct fs {
@@ -92,9 +95,10 @@ struct fs {
 	TAILQ_HEAD(, inode_private) unused;	/* oldest first */
 	unsigned nunused;
 	unsigned fds, max_fds;		/* descriptors of inodes; above max_fds unused inodes go */
-	bool sweeping, stop;
+	struct inode_dead dead;		/* out of the cache, to be closed; their descriptors count in fds */
+	bool sweeping, stop, work;
 	pthread_t sweeper;
-	pthread_cond_t wake;
+	pthread_cond_t wake;		/* work, stop */
 
 	/* posix_dir.c: names that were found in the kernel's cache a moment ago; a hint, nothing is believed on its strength */
 	atomic_uint_fast64_t recent[RECENT_NAMES];
@@ -108,9 +112,6 @@ inode_priv(const struct inode *inode)
 
 /* ---- inode.c ---- */
 
-/* Inodes taken out of the cache under fs->lock, to be destroyed after it (linked by lru). */
-TAILQ_HEAD(inode_dead, inode_private);
-
 void inode_cache_init(struct fs *fs);
 void inode_cache_free(struct fs *fs);
 struct inode_private *inode_alloc(struct fs *fs, struct fs_export *fse, const struct handle *handle);
@@ -120,10 +121,12 @@ struct inode_private *inode_peek_locked(struct fs *fs, const void *body, unsigne
 struct inode *inode_get_locked(struct fs *fs, struct inode_private *priv);
 void inode_hash_locked(struct fs *fs, struct inode_private *priv);
 void inode_unhash_locked(struct fs *fs, struct inode_private *priv);
-/* Unused inodes go until the descriptors are no more than max_fds. */
-void inode_trim_locked(struct fs *fs, unsigned max_fds, struct inode_dead *dead);
-/* Without it. */
-void inode_destroy_all(struct inode_dead *dead);
+/* Out of the cache for good; somebody closes it, see inode_room().  Nothing refers to PRIV any more and nothing will. */
+void inode_bury_locked(struct fs *fs, struct inode_private *priv);
+/* Have the sweeper close what is dead or too much: what a loop may do, where the closing itself may wait for storage. */
+void inode_wake_sweeper_locked(struct fs *fs);
+/* Without it.  Close what is dead, and unused inodes until the descriptors are no more than max_fds; was there any?  Waits for storage: never on a loop. */
+bool inode_room(struct fs *fs, unsigned max_fds);
 
 /* Referenced, or NULL.  BODY: a handle without its MAC. */
 struct inode *inode_find(struct fs *fs, const void *body, unsigned len);
@@ -153,7 +156,7 @@ int inode_data_fd_nowait(struct inode *inode);
 void inode_name_removed(struct fs_export *fse, const struct handle_native *native);
 /* Forget all of an export. */
 void inode_drop_export(struct fs_export *fse);
-/* With fs->lock held: have the sweeper thread run. */
+/* With fs->lock held: have the sweeper thread run.  It closes what leaves the cache, and looks for files that lost their name locally. */
 void inode_sweeper_start_locked(struct fs *fs);
 void inode_sweeper_stop(struct fs *fs);
 /* One round over all unused inodes: those without a name go. */

@@ -4,10 +4,12 @@
  * opens nothing.  Called by every verb and by whoever holds an inode.
  *
  * Inodes without references stay, oldest first to go, as long as the descriptors
- * of all inodes keep below fs->max_fds.
+ * of all inodes keep below fs->max_fds.  Putting one never waits: closing is the sweeper's (inode_sweep.c), or of
+ * whoever is going to open more and may wait.
  */
 #include "server/fs/fs_private.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -34,6 +36,7 @@ inode_cache_init(struct fs *fs)
 	pthread_cond_init(&fs->wake, &attr);
 	pthread_condattr_destroy(&attr);
 	TAILQ_INIT(&fs->unused);
+	TAILQ_INIT(&fs->dead);
 }
 
 struct inode_private *
@@ -74,7 +77,7 @@ inode_hash_locked(struct fs *fs, struct inode_private *p)
 	fs->fds += inode_fds(p);
 }
 
-/* Its descriptors count until it is buried. */
+/* Its descriptors count until they are closed. */
 void
 inode_unhash_locked(struct fs *fs, struct inode_private *p)
 {
@@ -100,25 +103,19 @@ inode_get_locked(struct fs *fs, struct inode_private *p)
 	return &p->inode;
 }
 
-/* Nothing refers to P any more and nothing will. */
-static void
-bury(struct fs *fs, struct inode_private *p, struct inode_dead *dead)
+void
+inode_bury_locked(struct fs *fs, struct inode_private *p)
 {
 	if (p->hashed)
 		inode_unhash_locked(fs, p);
-	fs->fds -= inode_fds(p);
-	TAILQ_INSERT_TAIL(dead, p, lru);
+	TAILQ_INSERT_TAIL(&fs->dead, p, lru);
 }
 
 void
-inode_trim_locked(struct fs *fs, unsigned max_fds, struct inode_dead *dead)
+inode_wake_sweeper_locked(struct fs *fs)
 {
-	struct inode_private *p;
-	while (fs->fds > max_fds && (p = TAILQ_FIRST(&fs->unused))) {
-		TAILQ_REMOVE(&fs->unused, p, lru);
-		fs->nunused--;
-		bury(fs, p, dead);
-	}
+	fs->work = true;
+	pthread_cond_signal(&fs->wake);
 }
 
 /* ---- without ---- */
@@ -151,13 +148,35 @@ destroy(struct inode_private *p)
 	free(p);
 }
 
-void
-inode_destroy_all(struct inode_dead *dead)
+/* The next to be closed: dead, or unused and too much; NULL. */
+static struct inode_private *
+take_locked(struct fs *fs, unsigned max_fds)
 {
-	struct inode_private *p;
-	while ((p = TAILQ_FIRST(dead))) {
-		TAILQ_REMOVE(dead, p, lru);
+	struct inode_private *p = TAILQ_FIRST(&fs->dead);
+	if (!p && fs->fds > max_fds && (p = TAILQ_FIRST(&fs->unused))) {
+		TAILQ_REMOVE(&fs->unused, p, lru);
+		fs->nunused--;
+		inode_bury_locked(fs, p);
+	}
+	if (p) {
+		TAILQ_REMOVE(&fs->dead, p, lru);
+		fs->fds -= inode_fds(p);
+	}
+	return p;
+}
+
+bool
+inode_room(struct fs *fs, unsigned max_fds)
+{
+	bool any = false;
+	for (;;) {
+		pthread_mutex_lock(&fs->lock);
+		struct inode_private *p = take_locked(fs, max_fds);
+		pthread_mutex_unlock(&fs->lock);
+		if (!p)
+			return any;
 		destroy(p);
+		any = true;
 	}
 }
 
@@ -180,19 +199,22 @@ inode_put(struct inode *inode)
 			return;
 
 	struct fs *fs = p->fs;
-	struct inode_dead dead = TAILQ_HEAD_INITIALIZER(dead);
-	pthread_mutex_lock(&fs->lock);
-	if (atomic_fetch_sub(&p->refs, 1) == 1) {
-		if (p->hashed && !p->unlinked) {
-			TAILQ_INSERT_TAIL(&fs->unused, p, lru);
-			fs->nunused++;
-			inode_trim_locked(fs, fs->max_fds, &dead);
-		} else {
-			bury(fs, p, &dead);
-		}
+	LOCK_SCOPE(&fs->lock);
+	if (atomic_fetch_sub(&p->refs, 1) != 1)
+		return;
+	/*
+	 * Whoever puts it may be a loop: closing a descriptor with unstable data behind it, or the last one of a file without a name, waits for
+	 * storage.  So the sweeper does it.
+	 */
+	bool stays = p->hashed && !p->unlinked;
+	if (stays) {
+		TAILQ_INSERT_TAIL(&fs->unused, p, lru);
+		fs->nunused++;
+	} else {
+		inode_bury_locked(fs, p);
 	}
-	pthread_mutex_unlock(&fs->lock);
-	inode_destroy_all(&dead);
+	if (!stays || fs->fds > fs->max_fds)
+		inode_wake_sweeper_locked(fs);
 }
 
 struct inode *
@@ -216,12 +238,11 @@ fs_inode_cached(struct fs *fs, const void *handle, unsigned len)
 void
 inode_cache_free(struct fs *fs)
 {
-	struct inode_dead dead = TAILQ_HEAD_INITIALIZER(dead);
 	struct inode_private *p, *tmp;
 	pthread_mutex_lock(&fs->lock);
 	TAILQ_INIT(&fs->unused);
 	HASH_ITER(hh, fs->inodes, p, tmp)
-		bury(fs, p, &dead);
+		inode_bury_locked(fs, p);
 	pthread_mutex_unlock(&fs->lock);
-	inode_destroy_all(&dead);
+	inode_room(fs, UINT_MAX);
 }

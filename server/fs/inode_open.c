@@ -39,24 +39,31 @@ inode_insert(struct fs_export *fse, const struct handle *handle, int path_fd, in
 	p->inode.ino = stx.stx_ino;
 	p->inode.type = stx.stx_mode & S_IFMT;
 
-	struct inode_dead dead = TAILQ_HEAD_INITIALIZER(dead);
+	int spare = -1;
 	pthread_mutex_lock(&fs->lock);
 	fse->users++;
 	struct inode_private *other = inode_peek_locked(fs, handle->bytes, handle->body);
 	if (fse->removed) {
 		err = -ESTALE;
-		TAILQ_INSERT_TAIL(&dead, p, lru);
 	} else if (other) {
 		*inode = adopt(fs, other, p);
-		TAILQ_INSERT_TAIL(&dead, p, lru);
 	} else {
 		inode_hash_locked(fs, p);
 		*inode = &p->inode;
-		inode_trim_locked(fs, fs->max_fds, &dead);
+	}
+	if (err || other) {
+		/* A second description would stand in the way of the first one's lease; nothing was written by it. */
+		spare = atomic_exchange(&p->data_fd, -1);
+		fs->fds++;		/* path_fd */
+		inode_bury_locked(fs, p);
 	}
 	inode_sweeper_start_locked(fs);
+	/* PUTROOTFH comes here on a loop: what is dead or too much is not closed by us. */
+	if (err || other || fs->fds > fs->max_fds)
+		inode_wake_sweeper_locked(fs);
 	pthread_mutex_unlock(&fs->lock);
-	inode_destroy_all(&dead);
+	if (spare >= 0)
+		close(spare);
 	return err;
 }
 
@@ -75,19 +82,6 @@ inode_insert_pseudo(struct fs *fs, struct pseudo_node *node, const struct handle
 	return 0;
 }
 
-/* Out of descriptors: drop all that is unused and say whether that gave any. */
-static bool
-make_room(struct fs *fs)
-{
-	struct inode_dead dead = TAILQ_HEAD_INITIALIZER(dead);
-	pthread_mutex_lock(&fs->lock);
-	inode_trim_locked(fs, 0, &dead);
-	pthread_mutex_unlock(&fs->lock);
-	bool any = !TAILQ_EMPTY(&dead);
-	inode_destroy_all(&dead);
-	return any;
-}
-
 /*
  * A file system may know one file by handles of two shapes (XFS mounted once with inode32, once with inode64): only
  * the one it gives now is served, since the bytes are the identity.
@@ -96,7 +90,7 @@ static int
 open_exact(struct fs_export *fse, const struct handle_native *native)
 {
 	int fd = handle_native_open(fse->export->mount_fd, native);
-	if ((fd == -EMFILE || fd == -ENFILE) && make_room(fse->fs))
+	if ((fd == -EMFILE || fd == -ENFILE) && inode_room(fse->fs, 0))
 		fd = handle_native_open(fse->export->mount_fd, native);
 	if (fd < 0)
 		return fd;
@@ -184,7 +178,7 @@ inode_reopen(struct inode *inode, int flags)
 	char path[32];
 	snprintf(path, sizeof path, "/proc/self/fd/%d", inode->fd);
 	int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	if ((fd < 0) && (errno == EMFILE || errno == ENFILE) && make_room(inode->priv->fs))
+	if ((fd < 0) && (errno == EMFILE || errno == ENFILE) && inode_room(inode->priv->fs, 0))
 		fd = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
@@ -204,15 +198,13 @@ static int
 set_data_fd(struct inode_private *p, int fd)
 {
 	int have = -1;
-	struct inode_dead dead = TAILQ_HEAD_INITIALIZER(dead);
 	pthread_mutex_lock(&p->fs->lock);
 	if (atomic_compare_exchange_strong(&p->data_fd, &have, fd)) {
 		p->fs->fds++;
-		inode_trim_locked(p->fs, p->fs->max_fds, &dead);
 		have = fd;
 	}
 	pthread_mutex_unlock(&p->fs->lock);
-	inode_destroy_all(&dead);
+	inode_room(p->fs, p->fs->max_fds);
 	if (have != fd)
 		close(fd);
 	return have;

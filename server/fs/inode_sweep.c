@@ -86,28 +86,42 @@ inode_sweep(struct fs *fs)
 		pthread_mutex_lock(&fs->lock);
 	}
 	pthread_mutex_unlock(&fs->lock);
+	inode_room(fs, fs->max_fds);
+}
+
+static void
+sweep_later(struct timespec *ts)
+{
+	clock_gettime(CLOCK_MONOTONIC, ts);
+	ts->tv_sec += SWEEP_SECONDS;
 }
 
 static void *
 sweeper(void *arg)
 {
 	struct fs *fs = arg;
+	struct timespec ts;
+	sweep_later(&ts);
 	pthread_mutex_lock(&fs->lock);
 	while (!fs->stop) {
-		struct timespec ts;
-		clock_gettime(CLOCK_MONOTONIC, &ts);
-		ts.tv_sec += SWEEP_SECONDS;
-		if (pthread_cond_timedwait(&fs->wake, &fs->lock, &ts) != ETIMEDOUT)
+		bool work = fs->work;
+		if (!work && pthread_cond_timedwait(&fs->wake, &fs->lock, &ts) != ETIMEDOUT)
 			continue;
+		fs->work = false;
 		pthread_mutex_unlock(&fs->lock);
-		inode_sweep(fs);
+		if (work) {
+			inode_room(fs, fs->max_fds);
+		} else {
+			inode_sweep(fs);
+			sweep_later(&ts);
+		}
 		pthread_mutex_lock(&fs->lock);
 	}
 	pthread_mutex_unlock(&fs->lock);
 	return NULL;
 }
 
-/* Without the thread only the space of removed files comes back later. */
+/* Without the thread descriptors are closed only by those who open more. */
 void
 inode_sweeper_start_locked(struct fs *fs)
 {

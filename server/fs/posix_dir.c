@@ -44,6 +44,7 @@ posix_child(struct inode_private *dir, const char *name, struct inode **inode)
 	if (err)
 		return err;
 	err = found(dir, mount_id, &native, false, inode);
+	inode_room(dir->fs, dir->fs->max_fds);
 	return err == -ESTALE ? -ENOENT : err;		/* removed in between */
 }
 

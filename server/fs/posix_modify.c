@@ -144,7 +144,9 @@ adopt_file(struct fs_export *fse, int fd, struct inode **inode)
 	}
 	handle_body(&handle, HANDLE_FILE, fse->export->id, &native);
 	handle_sign(fse->fs->key, &handle);
-	return inode_insert(fse, &handle, path_fd, fd, true, inode);
+	err = inode_insert(fse, &handle, path_fd, fd, true, inode);
+	inode_room(fse->fs, fse->fs->max_fds);
+	return err;
 }
 
 int

@@ -239,9 +239,9 @@ server_stop(struct mds *mds)
 	server_drain_loops(mds);
 	stateids_free(mds);
 	sessions_free(mds);
-	devices_free(mds);
 	if (mds->fs)
 		fs_free(mds->fs);
+	devices_free(mds);		/* the last inodes kept exports, and they their devices */
 	grace_stop(mds);
 	for (unsigned i = 0; i < mds->nloops; i++)
 		loop_stop(mds->loops[i]);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "server/fs/fs_private.h"
@@ -99,6 +100,75 @@ START_TEST(unused_inodes_keep_to_the_bound)
 	ck_assert_ptr_eq(again, held);
 	inode_put(again);
 	inode_put(held);
+	env_close(&env);
+}
+END_TEST
+
+/* ---- who waits for the storage ---- */
+
+static pthread_t putter;
+static bool watched;
+static atomic_uint mine, others, hold;
+
+/* The C library's, with a look at who calls it. */
+int
+fdatasync(int fd)
+{
+	if (watched) {
+		atomic_fetch_add(pthread_equal(pthread_self(), putter) ? &mine : &others, 1);
+		for (unsigned i = 0; i < 5000 && atomic_load(&hold); i++)
+			usleep(1000);
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void
+wait_for_sweeper(struct fs *fs)
+{
+	bool busy = true;
+	for (unsigned i = 0; i < 5000 && busy; i++, usleep(1000)) {
+		pthread_mutex_lock(&fs->lock);
+		busy = !TAILQ_EMPTY(&fs->dead) || fs->work || (fs->fds > fs->max_fds && fs->nunused);
+		pthread_mutex_unlock(&fs->lock);
+	}
+	ck_assert(!busy);
+}
+
+/* Loops put inodes: unstable data of what leaves the cache is another thread's to wait for, however long that takes. */
+START_TEST(putting_never_waits_for_storage)
+{
+	struct fs_env env;
+	env_open(&env);
+	struct inode *dirty = env_create(&env, "dirty", 0600), *gone = env_create(&env, "gone", 0600), *more;
+	ck_assert_int_eq(fs_write(dirty, "data", 4, 0, false, false), 4);
+	ck_assert_int_eq(fs_write(gone, "data", 4, 0, false, false), 4);
+	int fd = inode_data_fd(gone);
+	more = env_create(&env, "more", 0600);
+	putter = pthread_self();
+	atomic_store(&hold, 1);
+	watched = true;
+	env.fs->max_fds = 0;
+	inode_put(dirty);
+	inode_put(more);
+	ck_assert_uint_eq(atomic_load(&mine), 0);
+	for (unsigned i = 0; i < 5000 && !atomic_load(&others); i++)
+		usleep(1000);
+	ck_assert_uint_eq(atomic_load(&others), 1);
+	/* While that waits: a file without a name any more. */
+	ck_assert_int_eq(unlinkat(env.root->fd, "gone", 0), 0);
+	pthread_mutex_lock(&env.fs->lock);
+	gone->priv->unlinked = true;
+	pthread_mutex_unlock(&env.fs->lock);
+	inode_put(gone);
+	ck_assert_int_ge(fcntl(fd, F_GETFD), 0);	/* not closed by us */
+	atomic_store(&hold, 0);
+	env.fs->max_fds = 100;
+	wait_for_sweeper(env.fs);
+	for (unsigned i = 0; i < 5000 && fcntl(fd, F_GETFD) >= 0; i++)
+		usleep(1000);
+	ck_assert_int_lt(fcntl(fd, F_GETFD), 0);
+	ck_assert_uint_eq(atomic_load(&mine), 0);
+	watched = false;
 	env_close(&env);
 }
 END_TEST
@@ -225,6 +295,7 @@ main(void)
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, concurrent_lookups_get_one_inode);
 	tcase_add_test(tc, unused_inodes_keep_to_the_bound);
+	tcase_add_test(tc, putting_never_waits_for_storage);
 	tcase_add_test(tc, unlinked_file_is_served_while_in_use);
 	tcase_add_test(tc, renamed_over_file_is_served_while_in_use);
 	tcase_add_test(tc, sweep_drops_files_removed_locally);
