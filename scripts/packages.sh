@@ -4,6 +4,7 @@ PACKAGES_BUILD="autoconf automake libtool pkg-config make gcc libc6-dev rpcsvc-p
 	libtirpc-dev libev-dev libiscsi-dev liburing-dev libinih-dev uthash-dev nettle-dev
 	libjansson-dev liblmdb-dev"
 PACKAGES_RUN="tgt xfsprogs tshark jq iproute2 util-linux"
+PACKAGES_GUEST="user-mode-linux mmdebstrap e2fsprogs"
 PACKAGES_TEST="check clang sg3-utils libiscsi-bin python3 git"
 
 packages_missing() {

@@ -3,11 +3,12 @@
 #
 #	world_private "$@"		re-run the script in a mount namespace of its own (first thing)
 #	world_init NAME [MiB]		folder $W, image, loop device $LOOP, XFS mounted on $MNT, LUN at $LUN
+#	world_folder NAME [MiB]		the folder and the empty image only
 #	world_mds [block|scsi] [key=value...]	start pnfs-mds ($MDS_PID, $MDS_PORT, $URL = nfs://.../ of the export)
 #	world_mds_stop, world_mds_kill	orderly; kill -9
 #	world_end			everything away again (also runs on exit)
 #
-# $BIN: where pnfs-mds and pnfs are (the build folder).
+# $BIN: where pnfs-mds and pnfs are (the build folder).  $MDS_ADDRESS, $CAPTURE_DEVICE: loopback, unless set.
 
 world_private() {
 	[ -n "${WORLD_PRIVATE:-}" ] && return 0
@@ -69,7 +70,7 @@ world_target_stop() {
 	TGT_PID=
 }
 
-world_init() {
+world_folder() {
 	[ "$(id -u)" = 0 ] || world_fail "needs root"
 	W=$(mktemp -d "${TMPDIR:-/var/tmp}/pnfs-$1.XXXXXX")
 	trap world_end EXIT
@@ -77,6 +78,10 @@ world_init() {
 	IMAGE=$W/lun.img MNT=$W/mnt LOOP= MDS_PID=
 	mkdir "$MNT" "$W/state"
 	truncate -s "${2:-1024}M" "$IMAGE"
+}
+
+world_init() {
+	world_folder "$@"
 	# Buffered like tgtd's: mixing direct and buffered I/O on one image shuts XFS down.
 	LOOP=$(losetup --find --show --direct-io=off "$IMAGE") || world_fail "no loop device"
 	mkfs.xfs -q "$LOOP" || world_fail "mkfs.xfs"
@@ -98,7 +103,7 @@ world_mds() {
 	done
 	cat >"$W/mds.conf" <<-END
 	[server]
-	listen=127.0.0.1:${MDS_PORT_FIXED:-0}
+	listen=${MDS_ADDRESS:-127.0.0.1}:${MDS_PORT_FIXED:-0}
 	state_dir=$W/state
 	ctl=$W/ctl
 	exports=$W/exports
@@ -130,7 +135,7 @@ world_mds_run() {
 	MDS_PORT=$(sed -n 's/^READY port=//p' "$W/mds.out")
 	[ -n "$MDS_PORT" ] || { cat "$W/mds.out" "$W/mds.log" >&2; world_fail "pnfs-mds does not start"; }
 	MDS_PORT_FIXED=$MDS_PORT	# the same after a restart
-	URL=nfs://127.0.0.1:$MDS_PORT$MNT/
+	URL=nfs://${MDS_ADDRESS:-127.0.0.1}:$MDS_PORT$MNT/
 }
 
 world_mds_stop() {
@@ -184,7 +189,7 @@ world_end() {
 
 # capture_start FILE PORT; capture_stop
 capture_start() {
-	tshark -q -i lo -f "tcp port $2" -s 0 -w "$1" >"$1.log" 2>&1 &
+	tshark -q -i "${CAPTURE_DEVICE:-lo}" -f "tcp port $2" -s 0 -w "$1" >"$1.log" 2>&1 &
 	CAPTURE_PID=$!
 	for _ in $(seq 100); do
 		grep -q "Capturing on" "$1.log" && break

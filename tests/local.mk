@@ -147,6 +147,14 @@ EXTRA_DIST += \
 	tests/conformance/expected-minor2.txt \
 	tests/conformance/pynfs_results.py \
 	tests/conformance/run-pynfs \
+	tests/guest/hosts.sh \
+	tests/guest/image.sh \
+	tests/guest/inside/agent \
+	tests/guest/inside/init \
+	tests/guest/inside/lib.sh \
+	tests/guest/run.sh \
+	tests/guest/scenarios/data.sh \
+	tests/guest/server.sh \
 	tests/integ/fakes.h \
 	tests/integ/integ.h \
 	tests/integ/lib.sh \
@@ -159,6 +167,10 @@ EXTRA_DIST += \
 	tests/integ/test_wire_block.sh \
 	tests/integ/test_wire_scsi.sh \
 	tests/integ/wire/wire.sh
+# What scenarios in guests run.
+noinst_PROGRAMS += tests/guest/tool/tool
+tests_guest_tool_tool_SOURCES = tests/guest/tool/main.c tests/guest/tool/model.c tests/guest/tool/tool.h
+tests_guest_tool_tool_LDADD =
 # The load generator and the floor that scripts/bench measures with.
 noinst_PROGRAMS += tests/bench/echod tests/bench/mdsload
 tests_bench_echod_SOURCES = tests/bench/echod.c

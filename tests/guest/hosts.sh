@@ -1,0 +1,126 @@
+# The hosts of a test: guests under user-mode-linux on a private bridge, and this host.  Sourced by scripts/test-guest.
+#
+#	net_up				bridge and taps, in the network namespace of its own that the script runs in
+#	guest_start NAME ROLE NUMBER	boot (ROLE client|server); GUEST_PID[NAME]
+#	guest_stop NAME			power off; guest_kill NAME: as pulling the plug
+#	on NAME [SECONDS] <<'END'	run a script on a guest, or on the host that serves ("server")
+#	on NAME [SECONDS] -- COMMAND	the same for a single line
+
+declare -A GUEST_PID GUEST_ADDRESS
+HOST_ADDRESS=10.99.0.1
+
+net_up() {
+	local n
+	ip link set lo up
+	ip link add br0 type bridge
+	ip addr add $HOST_ADDRESS/24 dev br0
+	ip link set br0 up
+	for n in 2 3 4; do
+		# without vnet_hdr user-mode-linux drops every large frame
+		ip tuntap add dev tap$n mode tap vnet_hdr
+		ip link set tap$n master br0 up
+	done
+}
+
+# The folder that every guest sees as /host.
+guest_folder() {
+	mkdir "$W/host"
+	cp "$top"/tests/guest/inside/* "$W/host/"
+	cp "$BIN/tests/guest/tool/tool" "$W/host/"
+}
+
+guest_start() {
+	local name=$1 role=$2 number=$3
+	GUEST_ADDRESS[$name]=10.99.0.$number
+	mkdir -p "$W/uml"
+	# the disk is shared with others and cached by the host, as the loop device is: no flags but c
+	TMPDIR=/dev/shm linux.uml mem=${GUEST_MEMORY:-768}M uml_dir="$W/uml" umid="$name" \
+		ubd0="$W/$name.cow,$GUEST_ROOT" ubd1c="$IMAGE" root=/dev/ubda ro rootfstype=ext4 \
+		con0=null,fd:1 con=null quiet init=/sbin/guest-init guest.host="$W/host" guest.name="$name" guest.role="$role" \
+		guest.address="${GUEST_ADDRESS[$name]}" "vec0:transport=tap,ifname=tap$number,depth=128,gro=1" \
+		</dev/null >"$W/$name.console" 2>&1 &
+	GUEST_PID[$name]=$!
+	local i
+	for i in $(seq 300); do
+		on "$name" 10 -- : >/dev/null 2>&1 && return 0
+		kill -0 "${GUEST_PID[$name]}" 2>/dev/null || break
+		sleep .1
+	done
+	tail -n 20 "$W/$name.console"
+	guest_kill "$name"
+	return 1
+}
+
+guest_gone() {
+	local i
+	for i in $(seq $(($1 * 10))); do
+		kill -0 "${GUEST_PID[$2]}" 2>/dev/null || break
+		sleep .1
+	done
+	! kill -0 "${GUEST_PID[$2]}" 2>/dev/null
+}
+
+guest_stop() {
+	[ -n "${GUEST_PID[$1]:-}" ] || return 0
+	on "$1" 5 -- 'sync; echo o >/proc/sysrq-trigger' >/dev/null 2>&1
+	guest_gone 10 "$1" || echo "guest $1 did not power off"
+	guest_kill "$1"
+}
+
+guest_kill() {
+	[ -n "${GUEST_PID[$1]:-}" ] || return 0
+	# its processes are threads traced by it: they go with it
+	kill -9 "${GUEST_PID[$1]}" 2>/dev/null
+	wait "${GUEST_PID[$1]}" 2>/dev/null
+	unset "GUEST_PID[$1]"
+	rm -f "$W/$1.cow"
+}
+
+# Runnable tasks for each processor beside our own two.
+on_slack() {
+	awk -v cpus="$(nproc)" '{n = int(($1 - 2) / cpus) + 1; print n < 1 ? 1 : n}' /proc/loadavg
+}
+
+# What each command finds set.
+on_prelude() {
+	echo "SLACK=$(on_slack)"
+	if [ "$1" = server ]; then
+		echo "D='$SERVER_FOLDER/${FOLDER:-}' TOOL='$SERVER_TOOL'"
+	else
+		echo "SERVER=$SERVER_ADDRESS EXPORT='$SERVER_FOLDER' D='/mnt/nfs/${FOLDER:-}' TOOL=/host/tool"
+	fi
+}
+
+# on_guest NAME SECONDS SCRIPT
+on_guest() {
+	local line status= fd
+	# the kernel's own errors on connecting are of no interest
+	{ exec {fd}<>"/dev/tcp/${GUEST_ADDRESS[$1]}/7"; } 2>/dev/null || return 99
+	printf '%d %d\n%s' "${#3}" "$2" "$3" >&$fd
+	while IFS= read -r -t $(($2 + 15)) line <&$fd; do
+		case $line in
+		STATUS\ *) status=${line#STATUS }; break ;;
+		?*) printf '%s\n' "$line" ;;
+		esac
+	done
+	exec {fd}>&-
+	if [ -z "$status" ]; then
+		echo "guest $1 gives no answer after $(($2 + 15)) s"
+		return 98
+	fi
+	return "$status"
+}
+
+on() {
+	local name=$1 seconds=60 script
+	shift
+	case ${1:-} in [0-9]*) seconds=$1; shift ;; esac
+	if [ "${1:-}" = -- ]; then shift; script=$*; else script=$(cat); fi
+	script="$(on_prelude "$name")
+$script"
+	if [ "$name" = server ] && [ "$SERVER_KIND" = ours ]; then
+		timeout -k 5 "$seconds" bash -c '. "$0"/tests/guest/inside/lib.sh; eval "$1"' "$top" "$script" </dev/null 2>&1
+	else
+		LC_ALL=C on_guest "$name" "$seconds" "$script"
+	fi
+}

@@ -1,0 +1,78 @@
+# The server of a test: pnfs-mds on this host, or nfsd in a guest named "server".  Sourced by scripts/test-guest.
+#
+#	server_start		SERVER_ADDRESS, SERVER_FOLDER (what it exports), SERVER_TOOL
+#	server_check		what must hold after each scenario
+#	image_has FILE OFFSET LENGTH SEED	the image has a file's bytes where the file system maps them
+#	server_repair		the file system, when all is over
+
+server_start() {
+	if [ "$SERVER_KIND" = ours ]; then server_ours; else server_knfsd; fi
+	[ -z "$CAPTURE" ] || CAPTURE_DEVICE=br0 capture_start "$CAPTURE" 2049
+}
+
+server_ours() {
+	world_init guest 3072
+	trap run_clean EXIT
+	guest_folder
+	MDS_ADDRESS=$HOST_ADDRESS MDS_PORT_FIXED=2049
+	world_mds block lease=20 grace=0 recall_timeout=10
+	grep ^EXPORT "$W/mds.out"
+	SERVER_ADDRESS=$HOST_ADDRESS SERVER_FOLDER=$MNT SERVER_TOOL=$W/host/tool
+}
+
+server_knfsd() {
+	world_folder guest 3072
+	trap run_clean EXIT
+	guest_folder
+	SERVER_ADDRESS=10.99.0.4 SERVER_FOLDER=/srv/x SERVER_TOOL=/host/tool
+	guest_start server server 4 || world_fail "the server's guest does not start"
+	on server <<-'END' || world_fail "nfsd does not start"
+		mkfs.xfs -q -f /dev/ubdb
+		mkdir -p /srv/x
+		mount -t xfs /dev/ubdb /srv/x
+		modprobe nfsd
+		mount -t nfsd nfsd /proc/fs/nfsd
+		mkdir -p /var/lib/nfs/nfsdcld /var/lib/nfs/v4recovery
+		touch /var/lib/nfs/etab /var/lib/nfs/rmtab
+		echo "/srv/x *(rw,no_root_squash,insecure,pnfs,no_subtree_check)" >/etc/exports
+		rpcbind -w
+		nfsdcld
+		exportfs -ra
+		rpc.mountd -N 3
+		rpc.nfsd -N 3 -G 10 -L 20 4
+	END
+}
+
+server_check() {
+	[ "$SERVER_KIND" = knfsd ] && return 0
+	kill -0 "$MDS_PID" 2>/dev/null || { echo "pnfs-mds is gone"; return 1; }
+}
+
+server_repair() {
+	if [ "$SERVER_KIND" = ours ]; then
+		world_mds_stop
+		umount "$MNT" && xfs_repair -n "$LOOP" >"$W/repair.log" 2>&1
+	else
+		on server -- 'exportfs -ua; echo 0 >/proc/fs/nfsd/threads; umount /srv/x; xfs_repair -n /dev/ubdb' >"$W/repair.log" 2>&1
+	fi
+}
+
+# image_has FILE OFFSET LENGTH SEED: a file's bytes where the file system has them on the disk, seen by no file system.
+image_has() {
+	on server <<-END >"$W/extents"
+		sync
+		xfs_bmap \$D/$1
+	END
+	local from to at start end n=0
+	# "n: [from..to]: from..to", in sectors
+	while read -r from to at; do
+		start=$((from * 512)) end=$(((to + 1) * 512))
+		[ $start -lt "$2" ] && { at=$((at + ($2 - start) / 512)); start=$2; }
+		[ $end -gt $(($2 + $3)) ] && end=$(($2 + $3))
+		[ $start -lt $end ] || continue
+		dd if="$IMAGE" of="$W/piece" iflag=skip_bytes,count_bytes bs=1M skip=$((at * 512)) count=$((end - start)) status=none
+		"$W/host/tool" compare "$W/piece" $start $((end - start)) "$4" || return 1
+		n=$((n + end - start))
+	done < <(sed -n 's/.*\[\([0-9]*\)\.\.\([0-9]*\)\]: \([0-9]*\)\.\..*/\1 \2 \3/p' "$W/extents")
+	[ $n = "$3" ] || { echo "$n bytes of $3 found on the disk"; return 1; }
+}
