@@ -138,12 +138,15 @@ world_mds_run() {
 	URL=nfs://${MDS_ADDRESS:-127.0.0.1}:$MDS_PORT$MNT/
 }
 
+# It waits for layouts that are out; a second signal ends that.
 world_mds_stop() {
 	[ -n "${MDS_PID:-}" ] || return 0
-	kill "$MDS_PID" 2>/dev/null
-	for _ in $(seq 100); do
-		kill -0 "$MDS_PID" 2>/dev/null || break
-		sleep .05
+	for _ in 1 2; do
+		kill "$MDS_PID" 2>/dev/null
+		for _ in $(seq 100); do
+			kill -0 "$MDS_PID" 2>/dev/null || break 2
+			sleep .05
+		done
 	done
 	kill -9 "$MDS_PID" 2>/dev/null && echo "world: pnfs-mds did not end by itself" >&2
 	wait "$MDS_PID" 2>/dev/null

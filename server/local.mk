@@ -63,6 +63,7 @@ libserver_la_SOURCES = \
 	server/layout/device_private.h \
 	server/layout/device_proof.c \
 	server/layout/device_watch.c \
+	server/layout/drain.c \
 	server/layout/extent.c \
 	server/layout/extent.h \
 	server/layout/grant.c \

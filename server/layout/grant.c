@@ -95,6 +95,13 @@ refuse_range(struct grant *g, enum reason why)
 	return refuse(g, g->ask->minlength ? NFS4ERR_BADLAYOUT : NFS4ERR_LAYOUTTRYLATER, why);
 }
 
+/* The server is going to end (drain.c).  The Linux client goes on by READ and WRITE. */
+static nfsstat4
+grant_check_end_locked(struct grant *g)
+{
+	return g->mds->layouts->draining ? refuse(g, NFS4ERR_LAYOUTTRYLATER, REASON_STOPPING) : NFS4_OK;
+}
+
 /* ---- 1: what stands in the way ---- */
 
 /* A live client that still has the file open as this mode needs it (RFC 8154 3.1, PITFALLS A11). */
@@ -162,6 +169,8 @@ grant_begin(struct grant *g)
 		status = refuse(g, NFS4ERR_LAYOUTTRYLATER, REASON_LOCAL_OPEN);
 	else if (layout_obstacle_locked(g->file, g->ask->client, g->need, g->required) < g->required.end)
 		status = grant_conflict_locked(g);
+	else
+		status = grant_check_end_locked(g);
 	const struct layout *own = layout_find_locked(g->ask->inode, g->ask->client);
 	if (own && g->ask->rw && g->asked.start && ranges_reach(&own->held.rw, g->asked.start - 1) == g->asked.start)
 		g->sequential = true;
@@ -392,6 +401,9 @@ grant_enter_locked(struct grant *g)
 	uint64_t free_to = layout_obstacle_locked(g->file, ask->client, g->need, g->got);
 	if (free_to < g->required.end || free_to <= g->got.start)
 		return grant_conflict_locked(g);
+	status = grant_check_end_locked(g);
+	if (status != NFS4_OK)
+		return status;
 	if (free_to < g->got.end) {
 		g->answer->n = extents_trim(g->answer->ext, g->answer->n, free_to);
 		g->got.end = free_to;

@@ -8,6 +8,7 @@
  *   conflict.c pure: may this grant be given beside those
  *   recall.c   the recall state machine with its deadline
  *   withdraw.c taking back all of an export or a device
+ *   drain.c    all of it back before the server ends
  */
 #ifndef PNFS_SERVER_LAYOUT_LAYOUT_H
 #define PNFS_SERVER_LAYOUT_LAYOUT_H
@@ -25,6 +26,13 @@ struct mds;
 
 int layouts_new(struct mds *mds);
 void layouts_free(struct mds *mds);
+
+/* The server is going to end: give no more layouts, want back what is out.  Goes on by itself, fences included. */
+void layouts_drain(struct mds *mds);
+/* Is all of it back, or cut off, and are the leases on files given up? */
+bool layouts_drained(struct mds *mds);
+/* Log what is still out, at an end that does not wait for it. */
+void layouts_report_left(struct mds *mds);
 
 /* What an operation through the MDS (or a local process) is going to do with a range. */
 enum layout_need {
@@ -63,7 +71,7 @@ void layout_closed(struct mds *mds, struct inode *inode, struct client *client);
  * (lease over), and its blocks stay out of use until that is confirmed (RFC 8154 2.4.10).  state_lock held; the work itself is done by the fencers.
  */
 enum layout_gone { LAYOUT_GONE_EXPIRED, LAYOUT_GONE_REPLACED, LAYOUT_GONE_DESTROYED,
-	LAYOUT_GONE_STOPPING,	/* the server ends: forget without fencing; keys stay recorded, so that the next life cuts their holders off */
+	LAYOUT_GONE_STOPPING,	/* the server ends: forget without fencing; holders stay on record for the next life */
 };
 void layout_client_gone_locked(struct mds *mds, struct client *client, enum layout_gone why);
 
@@ -75,7 +83,7 @@ void layout_client_gone_locked(struct mds *mds, struct client *client, enum layo
 void layout_fence_acked_locked(struct mds *mds, struct client *client);
 
 /*
- * Recall all layouts of EXPORT, or on DEVICE (the other is NULL).  How many files still have some, or a LAYOUTGET under way: to be called again until that is
+ * Recall all layouts of EXPORT, or on DEVICE (the other is NULL; both: all there are).  How many files still have some, or a LAYOUTGET under way: to be called again until that is
  * 0, since one may just have been let in.  No lock held; does not wait.
  */
 unsigned layout_withdraw(struct mds *mds, const struct export *export, const struct device *device);

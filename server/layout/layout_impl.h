@@ -184,6 +184,7 @@ struct layouts {
 	pthread_cond_t cond;
 	bool ticking, stop;
 	bool asleep;			/* the ticker has nothing to do and waits for a kick */
+	bool draining;			/* the server is going to end: nothing is given any more */
 };
 
 /* ---- layout.c ---- */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -17,6 +18,7 @@
 #include "server/nfs4/op_count.h"
 
 #define DEFAULT_CONF "/etc/pnfs/pnfs-mds.conf"
+#define DRAIN_LOOK_MS 10
 
 struct options {
 	const char *conf;
@@ -90,6 +92,21 @@ serve(struct mds *mds, const sigset_t *signals)
 	}
 }
 
+/* Until all layouts are back or their holders cut off.  A second SIGTERM or SIGINT: no longer. */
+static void
+drain(struct mds *mds, const sigset_t *signals)
+{
+	const struct timespec pause = { .tv_nsec = DRAIN_LOOK_MS * 1000000l };
+	server_drain(mds);
+	while (!server_drained(mds)) {
+		int sig = sigtimedwait(signals, NULL, &pause);
+		if (sig == SIGTERM || sig == SIGINT)
+			return;
+		if (sig == SIGUSR1)
+			op_count_print(stdout);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -133,6 +150,7 @@ main(int argc, char **argv)
 	notify_send("READY=1");
 	serve(mds, &signals);
 	notify_send("STOPPING=1");
+	drain(mds, &signals);
 	server_stop(mds);
 	return 0;
 }

@@ -219,6 +219,18 @@ server_drain_loops(struct mds *mds)
 }
 
 void
+server_drain(struct mds *mds)
+{
+	layouts_drain(mds);
+}
+
+bool
+server_drained(struct mds *mds)
+{
+	return layouts_drained(mds);
+}
+
+void
 server_stop(struct mds *mds)
 {
 	struct server *s = (struct server *)mds;
@@ -228,6 +240,8 @@ server_stop(struct mds *mds)
 		listener_stop(mds);
 	if (mds->workers)
 		server_drain_loops(mds);
+	if (mds->layouts)
+		layouts_report_left(mds);
 	if (mds->clients)
 		clients_free(mds);
 	server_drain_loops(mds);

@@ -17,13 +17,15 @@ END
 chmod +x "$W/fence"
 : >"$W/fences"
 echo 0 >"$W/fence.status"
+MDS_PORT_FIXED=$(world_port)	# the same after a restart
 world_mds block lease=6 grace=6 recall_timeout=2 "device.fence_command=$W/fence"
 wire_capture
 wire_run block 6 2 ${SUITES:-layout grant commit recall conflict session backchannel device fence}
 wire_capture_check
 world_mds_stop
 if [ -z "${SUITES:-}" ]; then
-	world_mds block lease=4 grace=4 recall_timeout=2
+	world_mds block lease=4 grace=4 recall_timeout=2 max_io_time=3
+	export MAX_IO_TIME=3
 	wire_run block 4 2 unfenced
 	world_mds_stop
 fi

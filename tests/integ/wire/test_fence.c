@@ -226,13 +226,114 @@ at_the_deadline(void)
 	}
 }
 
+/* ---- the server ends in order ---- */
+
+/* What is out comes back first; commits are served, and the file is the local programs' only then. */
+static void
+stop_answered(void)
+{
+	struct client *writer = client_new("writer"), *reader = client_new("reader");
+	local_make("f", MiB, 5);
+	local_make("g", MiB, 5);
+	f = file_open(writer, "f", READ_WRITE);
+	g = file_open(reader, "g", READ_WRITE);
+	layout_need(g, LAYOUTIOMODE4_READ, 0, MiB);
+	struct layout l = *layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
+	writer->policy = CB_HOLD;
+	server_term();
+	REQUIRE(recall_wait(writer, 0, 1000));
+	pid_t local = local_start(LOCAL_TRUNCATE, "f", 64 * KiB);
+	lun_write(&l, 0, 64 * KiB, 9);
+	EXPECT(local_wait(local, 500, NULL), 0);
+	STATUS(layout_commit(f, 0, 64 * KiB), NFS4_OK);
+	EXPECT(recalls(reader, &g->fh), 1);
+	EXPECT(reader->returned, 1);
+	/* nothing new */
+	g->held = false;
+	STATUS(layout_get(g, LAYOUTIOMODE4_READ, 0, MiB, MiB)->status, NFS4ERR_LAYOUTTRYLATER);
+	uint64_t began = now_ms();
+	STATUS(layout_return(f, LAYOUTIOMODE4_ANY, 0, ALL), NFS4_OK);
+	EXPECT_TRUE(server_ended(writer, 1000));
+	fprintf(stderr, "ended %" PRIu64 " ms after the last return\n", now_ms() - began);
+	EXPECT_TRUE(local_wait(local, 1000, NULL));
+	EXPECT(local_size("f"), 64 * KiB);
+	EXPECT_TRUE(local_is("f", 0, 64 * KiB, 9));
+	EXPECT(server_logged("neither returned nor fenced"), 0);
+	server_again();
+}
+
+/* A holder that says nothing is fenced before its blocks are anybody else's. */
+static void
+stop_silent(void)
+{
+	struct layout *l = begin("f");
+	struct layout_extent e = l->ext[0];
+	struct nexus *host = NULL;
+	if (scsi()) {
+		uint64_t key = client_key(silent, e.device);
+		host = host_login("stop");
+		EXPECT(host_register(host, key), 0);
+		EXPECT(host_write(host, &e), 0);
+	}
+	uint64_t began = now_ms();
+	server_term();
+	REQUIRE(recall_wait(silent, 0, 1000));
+	pid_t local = local_start(LOCAL_TRUNCATE, "f", 4096);
+	struct nfs_attrs a;
+	OK(file_attrs(g, &a));
+	EXPECT(local_wait(local, world.recall * 1000u - 500, NULL), 0);
+	EXPECT_TRUE(local_wait(local, 4000, NULL));
+	EXPECT_TRUE(now_ms() - began >= world.recall * 1000u - 200);
+	EXPECT(fences_of(silent), 1);
+	if (scsi()) {
+		EXPECT(host_write(host, &e), -EBUSY);
+		nexus_close(host);
+	}
+	EXPECT_TRUE(server_ended(other, 2000));
+	EXPECT(local_size("f"), 4096);
+	EXPECT(server_logged("neither returned nor fenced"), 0);
+	server_again();
+}
+
+/* Type 3 without a command: the end waits for lease and maximum I/O time. */
+static void
+stop_unfenced(void)
+{
+	begin("f");
+	uint64_t began = now_ms();
+	server_term();
+	REQUIRE(recall_wait(silent, 0, 1000));
+	pid_t local = local_start(LOCAL_TRUNCATE, "f", 4096);
+	unsigned least = (world.recall + world.lease + world.max_io) * 1000u;
+	EXPECT(local_wait(local, least - 500, NULL), 0);
+	EXPECT_TRUE(server_ended(other, 3000));
+	EXPECT_TRUE(local_wait(local, 1000, NULL));
+	EXPECT_TRUE(now_ms() - began >= least - 200);
+	EXPECT(server_logged("neither returned nor fenced"), 0);
+	server_again();
+}
+
+/* Who cannot wait says so by a second signal, and is told what that means. */
+static void
+stop_at_once(void)
+{
+	begin("f");
+	server_term();
+	REQUIRE(recall_wait(silent, 0, 1000));
+	EXPECT(server_ended(other, 300), 0);
+	server_term();
+	EXPECT_TRUE(server_ended(other, 1000));
+	server_again();
+	EXPECT(server_logged("neither returned nor fenced"), 1);
+}
+
 /* Type 3 without a command: blocks stay out of use until lease and maximum I/O time have passed (RFC 5663 2.3.8). */
 static void
 nothing_to_fence_with(void)
 {
 	begin("f");
 	uint64_t began = now_ms();
-	while (now_ms() - began < (world.recall + world.lease) * 1000u) {
+	while (now_ms() - began < (world.recall + world.lease + world.max_io) * 1000u - 500) {
 		STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
 		call_begin_slot(silent, 2);
 		call_run(silent);
@@ -242,7 +343,7 @@ nothing_to_fence_with(void)
 	EXPECT_TRUE(layout_commit(f, 0, 4096) != NFS4_OK);
 	uint64_t took = wait_for_size(4096, 60000);
 	fprintf(stderr, "out of use for another %" PRIu64 " ms\n", took);
-	EXPECT_TRUE(now_ms() - began >= (world.recall + world.lease) * 1000u);
+	EXPECT_TRUE(now_ms() - began >= (world.recall + world.lease + world.max_io) * 1000u - 200);
 	EXPECT(local_size("f"), 4096);
 }
 
@@ -351,11 +452,15 @@ const struct wire_test tests_fence[] = {
 	{ "B2", "no fence confirmed: blocks stay out of use, others are served; then it goes on", unconfirmed },
 	{ "B4", "a silent holder of 50 files is fenced once", one_fence },
 	{ "B14", "a return just before and just after the deadline", at_the_deadline },
+	{ "B28", "SIGTERM: layouts are recalled, commits served, local programs wait; the end comes with the last return", stop_answered },
+	{ "B28", "SIGTERM with a silent holder: fenced, and only then are its blocks anybody else's", stop_silent },
 	{ NULL, NULL, NULL },
 };
 
 const struct wire_test tests_unfenced[] = {
 	{ "B2", "type 3 without a command: no reuse before lease and maximum I/O time have passed", nothing_to_fence_with },
+	{ "B28", "SIGTERM with a silent holder and no command: its blocks wait for lease and maximum I/O time", stop_unfenced },
+	{ "B28", "a second SIGTERM: the end at once, and what is left unguarded is logged", stop_at_once },
 	{ NULL, NULL, NULL },
 };
 

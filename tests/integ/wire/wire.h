@@ -43,7 +43,7 @@ struct world {
 	uint64_t image_size;
 	const char *lun;		/* iscsi:// URL */
 	layouttype4 type;
-	unsigned lease, recall;		/* seconds */
+	unsigned lease, recall, max_io;	/* seconds */
 	jmp_buf give_up;
 };
 extern struct world world;
@@ -98,11 +98,22 @@ const char *local_path(const char *name);
 void pattern_fill(void *buf, uint64_t offset, uint64_t len, uint64_t seed);
 bool pattern_is(const void *buf, uint64_t offset, uint64_t len, uint64_t seed);
 
+struct client;
+
 /* A local operation in a child, since it may wait for a layout. */
 enum local_op { LOCAL_TRUNCATE, LOCAL_OPEN, LOCAL_READ, LOCAL_WRITE };
 pid_t local_start(enum local_op op, const char *name, uint64_t arg);
 /* Callbacks are served meanwhile.  False: it is not done after MS (then it goes on). */
 bool local_wait(pid_t pid, unsigned ms, int *err);
+
+/* Send the server SIGTERM, no more. */
+void server_term(void);
+/* Has it ended, as C's connection tells?  Callbacks are served meanwhile.  False: not after MS. */
+bool server_ended(struct client *c, unsigned ms);
+/* Start it again. */
+void server_again(void);
+/* Lines of its log with TEXT (at most 255). */
+unsigned server_logged(const char *text);
 
 /* ---- client.c ---- */
 

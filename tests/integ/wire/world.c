@@ -270,6 +270,35 @@ local_wait(pid_t pid, unsigned ms, int *err)
 	}
 }
 
+/* ---- the server ---- */
+
+void
+server_term(void)
+{
+	REQUIRE(world_do("kill -TERM $MDS_PID") == 0);
+}
+
+bool
+server_ended(struct client *c, unsigned ms)
+{
+	for (uint64_t end = now_ms() + ms; c->fd[c->conn] >= 0; world_pump(10))
+		if (now_ms() >= end)
+			return false;
+	return true;
+}
+
+void
+server_again(void)
+{
+	REQUIRE(world_do("wait $MDS_PID; world_mds_run") == 0);
+}
+
+unsigned
+server_logged(const char *text)
+{
+	return (unsigned)world_do("(exit $(grep -c '%s' $W/mds.log))", text);
+}
+
 /* ---- running ---- */
 
 static const struct {
@@ -345,6 +374,7 @@ main(int argc, char **argv)
 	world.type = !strcmp(argv[5], "scsi") ? LAYOUT4_SCSI : LAYOUT4_BLOCK_VOLUME;
 	world.lease = (unsigned)atoi(argv[6]);
 	world.recall = (unsigned)atoi(argv[7]);
+	world.max_io = getenv("MAX_IO_TIME") ? (unsigned)atoi(getenv("MAX_IO_TIME")) : 30;
 	if (world.image < 0 || fstat(world.image, &st)) {
 		perror(argv[3]);
 		return 2;
