@@ -76,7 +76,6 @@ device_map(struct pnfs *m, const uint8_t *id, uint64_t addr, struct bdev **bdev,
 static void
 device_end(struct device *dev, enum device_state state, enum reason reason)
 {
-	struct waiter *w;
 	dev->step = STEP_NONE;
 	dev->state = state;
 	dev->reason = reason;
@@ -86,11 +85,7 @@ device_end(struct device *dev, enum device_state state, enum reason reason)
 		topology_free(dev->topo);
 		dev->topo = NULL;
 	}
-	while ((w = TAILQ_FIRST(&dev->waiters))) {
-		TAILQ_REMOVE(&dev->waiters, w, link);
-		w->done(w->arg, 0);
-		free(w);
-	}
+	waiters_end_all(&dev->waiters, 0);
 }
 
 /* ---- 4: the key (RFC 8154 2.4.10.3) ---- */
@@ -341,7 +336,6 @@ device_resolve(struct pnfs *m, layouttype4 type, const uint8_t *id, const fsid4 
 		done(arg, 0);
 		return;
 	}
-	struct waiter *w = calloc(1, sizeof *w);
 	if (!dev && (dev = calloc(1, sizeof *dev))) {
 		dev->m = m;
 		memcpy(dev->id, id, sizeof dev->id);
@@ -352,14 +346,12 @@ device_resolve(struct pnfs *m, layouttype4 type, const uint8_t *id, const fsid4 
 		ev_init(&dev->timer, NULL);
 		LIST_INSERT_HEAD(&m->devices, dev, link);
 	}
-	if (!dev || !w) {
-		free(w);
+	if (!dev) {
 		done(arg, -ENOMEM);
 		return;
 	}
-	w->done = done;
-	w->arg = arg;
-	TAILQ_INSERT_TAIL(&dev->waiters, w, link);
+	if (waiter_add(&dev->waiters, done, arg, 0))
+		return;
 	if (dev->state == DEVICE_DEAD) {
 		dev->state = DEVICE_WAIT;
 		dev->since_ns = lease_clock();

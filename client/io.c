@@ -27,7 +27,8 @@ req_end(struct io_req *req)
 	struct pnfs_io *user = req->user;
 	struct pnfs_file *file = req->file;
 	struct node *node = file->node;
-	user->result = req->error ? req->error : (ssize_t)(req->end - req->offset);
+	uint64_t end = req->short_end < req->end ? req->short_end : req->end;
+	user->result = req->error ? req->error : (ssize_t)(end - req->offset);
 	free(req);
 	user->done(user);
 	if (--file->ios == 0)
@@ -69,6 +70,23 @@ range_free(struct io_range *range, int error)
 	io_range_end(req, error);
 }
 
+bool
+io_late(const struct io_req *req)
+{
+	const struct pnfs *m = req->file->m;
+	return m->mds.timeout && lease_clock() - req->since_ns >= m->mds.timeout * 1000000000ull;
+}
+
+/* It waited for something else, and has no time left for another step. */
+static bool
+range_late(struct io_range *range)
+{
+	if (!io_late(range->req))
+		return false;
+	range_free(range, -ETIMEDOUT);
+	return true;
+}
+
 /* ---- through the server ---- */
 
 static void
@@ -79,8 +97,9 @@ mds_done(void *arg, ssize_t result)
 	if (req->write)
 		layout_unpin(req->file->node, &range->pin);
 	if (result >= 0 && !req->write && (uint64_t)result < range->end - range->offset) {
-		/* The file got shorter meanwhile: what is behind its end reads as zeros here, and the size is looked at again. */
-		memset(io_buf(req, range->offset + (uint64_t)result), 0, range->end - range->offset - (size_t)result);
+		/* The file got shorter meanwhile: so does the answer, and the size is looked at again. */
+		if (range->offset + (uint64_t)result < req->short_end)
+			req->short_end = range->offset + (uint64_t)result;
 		req->file->node->size_stale = true;
 	}
 	range_free(range, result < 0 ? (int)result : 0);
@@ -92,6 +111,8 @@ mds_read_ready(void *arg, int status)
 	struct io_range *range = arg;
 	struct io_req *req = range->req;
 	(void)status;
+	if (range_late(range))
+		return;
 	mdsio_read(req->file, io_buf(req, range->offset), range->offset, range->end - range->offset, mds_done, range);
 }
 
@@ -115,7 +136,8 @@ static void
 mds_write_ready(void *arg, int status)
 {
 	(void)status;			/* told to the files */
-	mds_write_start(arg);
+	if (!range_late(arg))
+		mds_write_start(arg);
 }
 
 /* The whole of RANGE, for REASON. */
@@ -146,7 +168,8 @@ io_unblocked(struct node *node)
 	TAILQ_CONCAT(&list, &node->io_blocked, blocked);
 	while ((range = TAILQ_FIRST(&list))) {
 		TAILQ_REMOVE(&list, range, blocked);
-		mds_write_start(range);
+		if (!range_late(range))
+			mds_write_start(range);
 	}
 	io_pieces_unblocked(node);
 }
@@ -161,11 +184,17 @@ device_usable(void *arg, const uint8_t *device)
 }
 
 static void
-range_waited(void *arg, enum reason reason)
+range_waited(void *arg, int status, enum reason reason)
 {
 	struct io_range *range = arg;
 	struct io_req *req = range->req;
 	uint64_t need_end = range->need_end;
+	if (status) {
+		range_free(range, status);
+		return;
+	}
+	if (range_late(range))
+		return;
 	if (reason == REASON_NONE) {
 		range_plan(range);
 		return;
@@ -183,7 +212,7 @@ range_need(struct io_range *range, uint64_t offset, uint64_t need_end)
 	range->offset = offset;
 	range->need_end = need_end;
 	range->wait = (struct layout_wait){ .file = range->req->file, .offset = offset, .length = range->end - offset,
-		.write = range->req->write, .done = range_waited, .arg = range };
+		.write = range->req->write, .submitted_ns = range->req->since_ns, .done = range_waited, .arg = range };
 	layout_get(&range->wait);
 }
 
@@ -326,6 +355,8 @@ pnfs_submit(struct pnfs_io *io)
 	req->write = io->op == PNFS_IO_WRITE;
 	req->offset = io->offset;
 	req->end = range_end(io->offset, io->len);
+	req->short_end = UINT64_MAX;
+	req->since_ns = lease_clock();
 	struct pnfs *m = io->file->m;
 	/* What ends at once (holes, the end of the file) calls back from here, and may submit the next: not deeper than the stack is. */
 	if (loop_is_current(m->loop) && m->io_depth < MAX_DEPTH) {

@@ -20,6 +20,8 @@ struct io_req {
 	struct pnfs_file *file;
 	bool write;
 	uint64_t offset, end;
+	uint64_t short_end;		/* a read: the file was found to end here */
+	uint64_t since_ns;		/* when it was submitted */
 	unsigned pending;		/* ranges not done */
 	int error;
 };
@@ -70,5 +72,10 @@ void io_direct(struct io_req *req, const struct ioplan_step *step, unsigned trie
 void io_unblocked(struct node *node);
 /* The lease was renewed. */
 void io_renewed(struct pnfs *m);
+
+/* Has REQ waited for the server for as long as the mount's timeout allows? */
+bool io_late(const struct io_req *req);
+/* What waits for the lease or for a layout since DEADLINE_NS or before ends with -ETIMEDOUT. */
+void io_expire(struct pnfs *m, uint64_t deadline_ns);
 
 #endif

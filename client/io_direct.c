@@ -57,6 +57,17 @@ piece_again(struct io_piece *piece, unsigned tries, enum reason reason)
 	queue_pump(m);
 }
 
+/* It has waited for too long. */
+static void
+piece_give_up(struct io_piece *piece)
+{
+	struct io_req *req = piece->req;
+	struct pnfs *m = req->file->m;
+	piece_free(piece);
+	io_range_end(req, -ETIMEDOUT);
+	queue_pump(m);
+}
+
 /* The lease is surely alive, and the server does not say that something was revoked of which we do not know yet what. */
 static bool
 may_start(const struct pnfs *m)
@@ -208,6 +219,10 @@ piece_start(struct io_piece *piece)
 		TAILQ_INSERT_TAIL(&m->io_queue, piece, link);
 		return;
 	}
+	if (!may_start(m) && io_late(req)) {
+		piece_give_up(piece);
+		return;
+	}
 	if (!may_start(m)) {
 		TAILQ_INSERT_TAIL(&m->io_lease, piece, link);
 		mds_renew(&m->mds);
@@ -261,6 +276,28 @@ void
 io_renewed(struct pnfs *m)
 {
 	restart(&m->io_lease);
+}
+
+void
+io_expire(struct pnfs *m, uint64_t deadline_ns)
+{
+	struct io_piece *piece, *next;
+	struct io_piece_list late;
+	struct node *node, *tmp;
+	TAILQ_INIT(&late);
+	for (piece = TAILQ_FIRST(&m->io_lease); piece; piece = next) {
+		next = TAILQ_NEXT(piece, link);
+		if (piece->req->since_ns > deadline_ns)
+			continue;
+		TAILQ_REMOVE(&m->io_lease, piece, link);
+		TAILQ_INSERT_TAIL(&late, piece, link);
+	}
+	while ((piece = TAILQ_FIRST(&late))) {
+		TAILQ_REMOVE(&late, piece, link);
+		piece_give_up(piece);
+	}
+	HASH_ITER(hh, m->nodes, node, tmp)
+		layout_waits_expire(node, deadline_ns);
 }
 
 /* How far a piece from AT (address ADDR) goes: one device, BDEV_MAX_IO, and unaligned edges of a read by themselves. */

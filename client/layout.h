@@ -14,21 +14,16 @@
 
 #include "client/layout_map.h"
 #include "client/mount.h"
+#include "client/waiter.h"
 
 struct node;
 struct pnfs_file;
 
-/* Somebody who waits for something that has a ticket. */
-struct waiter {
-	TAILQ_ENTRY(waiter) link;
-	uint64_t ticket;
-	done_fn *done;
-	void *arg;
-};
-TAILQ_HEAD(waiter_list, waiter);
-
-/* REASON_NONE: look again, something usable may be there (or not: then ask again); else the range is to go through the server, for this reason. */
-typedef void layout_get_fn(void *arg, enum reason reason);
+/*
+ * REASON_NONE: look again, something usable may be there (or not: then ask again); else the range is to go through the server, for this reason.
+ * STATUS is -ETIMEDOUT if it waited for as long as the mount's timeout says, else 0.
+ */
+typedef void layout_get_fn(void *arg, int status, enum reason reason);
 
 /* Somebody who waits for a layout; embedded by its owner. */
 struct layout_wait {
@@ -36,9 +31,10 @@ struct layout_wait {
 	struct pnfs_file *file;
 	uint64_t offset, length;
 	bool write;
-	uint64_t since_ns;
+	uint64_t submitted_ns;		/* the request it is for: the mount's timeout counts from there */
 	layout_get_fn *done;
 	void *arg;
+	uint64_t since_ns;		/* layout_get()'s own */
 };
 
 /* A range on its way back: no new I/O -> I/O under way ends -> commit -> LAYOUTRETURN. */
@@ -56,9 +52,13 @@ struct layout_drop {
 	void *arg;
 };
 
-/* File ranges to be named in LAYOUTCOMMIT: ascending, disjoint. */
+/* File ranges to be named in LAYOUTCOMMIT, each with the device it lies on: ascending, disjoint. */
+struct commit_range {
+	struct layout_range r;
+	uint8_t device[NFS4_DEVICEID4_SIZE];
+};
 struct commit_ranges {
-	struct layout_range *range;
+	struct commit_range *range;
 	uint32_t n, cap;
 };
 
@@ -101,8 +101,10 @@ enum reason layout_refused(const struct node *node);
 
 /* ---- layout_get.c ---- */
 
-/* Ask for a layout; w's first six members are set, and it stays until its done(). */
+/* Ask for a layout; all of W but its link and since_ns is set, and it stays until its done(). */
 void layout_get(struct layout_wait *w);
+/* Those who wait since DEADLINE_NS or before are told -ETIMEDOUT. */
+void layout_waits_expire(struct node *node, uint64_t deadline_ns);
 /* Go on with those who wait, if nothing is in the way. */
 void layout_kick(struct node *node);
 /* A stateid came: the highest counts (RFC 8881 12.5.3). */

@@ -17,6 +17,7 @@
 
 #define RANGES_EACH 1000u		/* in one LAYOUTCOMMIT */
 #define RANGES_MANY 4000u		/* not waiting for an fsync */
+#define REQUEST_REST 1024u		/* of a LAYOUTCOMMIT, besides the ranges */
 
 struct layout_commit {
 	struct mds_req req;
@@ -33,23 +34,38 @@ struct layout_commit {
 
 /* ---- what is to be told ---- */
 
-static bool
-ranges_add(struct commit_ranges *r, uint64_t offset, uint64_t end)
+static uint64_t
+commit_range_end(const struct commit_range *r)
 {
+	return r->r.offset + r->r.length;
+}
+
+/* May what is told of R and of [offset, end) on DEVICE be one range?  (Two devices never overlap: a block is on one of them.) */
+static bool
+joins(const struct commit_range *r, uint64_t offset, uint64_t end, const uint8_t *device)
+{
+	return r->r.offset <= end && commit_range_end(r) >= offset && !memcmp(r->device, device, sizeof r->device);
+}
+
+static bool
+ranges_add(struct commit_ranges *r, uint64_t offset, uint64_t end, const uint8_t *device)
+{
+	struct commit_range add = { .r = { .offset = offset, .length = end - offset } };
+	memcpy(add.device, device, sizeof add.device);	/* it may be of this very list */
 	uint32_t i = r->n;
-	while (i > 0 && r->range[i - 1].offset + r->range[i - 1].length >= offset)
+	while (i > 0 && (r->range[i - 1].r.offset >= offset || joins(&r->range[i - 1], offset, end, add.device)))
 		i--;
 	/* [i, j) touch or overlap it. */
 	uint32_t j = i;
-	for (; j < r->n && r->range[j].offset <= end; j++) {
-		uint64_t to = r->range[j].offset + r->range[j].length;
-		offset = r->range[j].offset < offset ? r->range[j].offset : offset;
+	for (; j < r->n && joins(&r->range[j], offset, end, add.device); j++) {
+		uint64_t to = commit_range_end(&r->range[j]);
+		offset = r->range[j].r.offset < offset ? r->range[j].r.offset : offset;
 		end = to > end ? to : end;
 	}
 	if (j == i) {
 		if (r->n == r->cap) {
 			uint32_t cap = r->cap ? r->cap * 2 : 16;
-			struct layout_range *range = realloc(r->range, cap * sizeof *range);
+			struct commit_range *range = realloc(r->range, cap * sizeof *range);
 			if (!range)
 				return false;
 			r->range = range;
@@ -61,8 +77,37 @@ ranges_add(struct commit_ranges *r, uint64_t offset, uint64_t end)
 		memmove(&r->range[i + 1], &r->range[j], (r->n - j) * sizeof *r->range);
 		r->n -= j - i - 1;
 	}
-	r->range[i] = (struct layout_range){ .offset = offset, .length = end - offset };
+	add.r = (struct layout_range){ .offset = offset, .length = end - offset };
+	r->range[i] = add;
 	return true;
+}
+
+static void
+dirty_add(struct layout *layout, uint64_t offset, uint64_t end)
+{
+	if (!layout->dirty) {
+		layout->dirty = true;
+		layout->dirty_first = offset;
+		layout->dirty_end = end;
+	}
+	if (offset < layout->dirty_first)
+		layout->dirty_first = offset;
+	if (end > layout->dirty_end)
+		layout->dirty_end = end;
+}
+
+/* What COMMIT has not told yet is still to be told. */
+static void
+commit_take_back(struct layout_commit *commit)
+{
+	struct node *node = commit->node;
+	for (uint32_t i = commit->at; i < commit->ranges.n; i++) {
+		const struct commit_range *r = &commit->ranges.range[i];
+		if (!ranges_add(&node->layout.converted, r->r.offset, commit_range_end(r), r->device))
+			node_error(node, -ENOMEM);
+	}
+	commit->at = commit->ranges.n = 0;
+	dirty_add(&node->layout, commit->first, commit->end);
 }
 
 void
@@ -76,20 +121,12 @@ layout_dirty(struct node *node, uint64_t offset, uint64_t end)
 			break;
 		uint64_t to = range_end(e->e.offset, e->e.length);
 		to = to < end ? to : end;
-		if (e->e.state == EXTENT_INVALID && !ranges_add(&layout->converted, at, to))
+		if (e->e.state == EXTENT_INVALID && !ranges_add(&layout->converted, at, to, e->e.device))
 			node_error(node, -ENOMEM);
 		at = to;
 	}
 	layout_map_written(&layout->map, offset, end);
-	if (!layout->dirty) {
-		layout->dirty = true;
-		layout->dirty_first = offset;
-		layout->dirty_end = end;
-	}
-	if (offset < layout->dirty_first)
-		layout->dirty_first = offset;
-	if (end > layout->dirty_end)
-		layout->dirty_end = end;
+	dirty_add(layout, offset, end);
 	if (layout->converted.n > RANGES_MANY && !layout->commit)
 		layout_commit(node, NULL, NULL);
 }
@@ -132,14 +169,30 @@ layout_filled(struct node *node, uint64_t offset, uint64_t end)
 
 /* ---- the operation ---- */
 
+/*
+ * How many of the next ranges one LAYOUTCOMMIT names: those on one device (RFC 5663 2.3.2: each extent has its volume; the writer of
+ * updates has one for all), and no more than a request has room for.
+ */
+static uint32_t
+commit_step(const struct layout_commit *commit)
+{
+	const struct node *node = commit->node;
+	const struct commit_range *r = commit->ranges.range + commit->at;
+	uint32_t left = commit->ranges.n - commit->at, n = 0;
+	uint32_t room = (node->m->mds.fore.ca_maxrequestsize - REQUEST_REST) / LAYOUT_EXTENT_SIZE;
+	room = room < RANGES_EACH ? room : RANGES_EACH;
+	while (n < left && n < room && (node->layout.type != LAYOUT4_BLOCK_VOLUME || !memcmp(r[n].device, r->device, sizeof r->device)))
+		n++;
+	return n;
+}
+
 static void
 commit_build(struct mds_req *req, struct compound_call *c)
 {
 	struct layout_commit *commit = (struct layout_commit *)req;
 	struct node *node = commit->node;
 	struct layout *layout = &node->layout;
-	uint32_t left = commit->ranges.n - commit->at;
-	commit->step = left < RANGES_EACH ? left : RANGES_EACH;
+	commit->step = commit_step(commit);
 	LAYOUTCOMMIT4args args = {
 		.loca_offset = commit->first,
 		.loca_length = commit->end - commit->first,
@@ -148,16 +201,14 @@ commit_build(struct mds_req *req, struct compound_call *c)
 		.loca_last_write_offset = { .no_newoffset = true, .newoffset4_u.no_offset = commit->end - 1 },
 		.loca_layoutupdate = { .lou_type = layout->type },
 	};
+	struct layout_range range[RANGES_EACH];
 	uint8_t body[RANGES_EACH * LAYOUT_EXTENT_SIZE + 8];
 	XDR xdrs;
+	for (uint32_t i = 0; i < commit->step; i++)
+		range[i] = commit->ranges.range[commit->at + i].r;
 	ax_init(&xdrs, body, sizeof body, XDR_ENCODE, NULL);
-	if (commit->step) {
-		const struct map_extent *e = layout_map_find(&layout->map, commit->ranges.range[commit->at].offset);
-		static const uint8_t none[NFS4_DEVICEID4_SIZE];
-		if (!layout_update_encode(&xdrs, layout->type, e ? e->e.device : none,
-		    commit->ranges.range + commit->at, commit->step))
-			c->failed = true;
-	}
+	if (commit->step && !layout_update_encode(&xdrs, layout->type, commit->ranges.range[commit->at].device, range, commit->step))
+		c->failed = true;
 	args.loca_layoutupdate.lou_body.lou_body_val = (char *)body;
 	args.loca_layoutupdate.lou_body.lou_body_len = ax_used(&xdrs);
 	compound_putfh(c, &node->fh);
@@ -171,7 +222,6 @@ commit_finish(struct layout_commit *commit)
 {
 	struct node *node = commit->node;
 	struct layout *layout = &node->layout;
-	struct waiter *w, *next;
 	uint64_t ticket = commit->ticket;
 	int status = commit->status;
 	layout->commit = NULL;
@@ -179,15 +229,7 @@ commit_finish(struct layout_commit *commit)
 	free(commit);
 	if (status)
 		node_error(node, status);
-	for (w = TAILQ_FIRST(&layout->commit_waiters); w; w = next) {
-		next = TAILQ_NEXT(w, link);
-		if (w->ticket > ticket)
-			continue;
-		TAILQ_REMOVE(&layout->commit_waiters, w, link);
-		if (w->done)
-			w->done(w->arg, status);
-		free(w);
-	}
+	waiters_end(&layout->commit_waiters, ticket, status);
 	if (!layout->commit && !TAILQ_EMPTY(&layout->commit_waiters))
 		commit_next(node);
 	node_put(node);
@@ -259,7 +301,8 @@ commit_done(struct mds_req *req, int status, struct reply *reply)
 {
 	struct layout_commit *commit = (struct layout_commit *)req;
 	struct node *node = commit->node;
-	if (status) {
+	if (status) {			/* nobody knows whether it was done: the next commit tells it again */
+		commit_take_back(commit);
 		commit->status = status;
 		commit_finish(commit);
 		return;
@@ -315,16 +358,14 @@ static void
 commit_next(struct node *node)
 {
 	struct layout *layout = &node->layout;
+	if (!layout->dirty) {		/* told by reclaim meanwhile */
+		waiters_end_all(&layout->commit_waiters, 0);
+		return;
+	}
 	struct layout_commit *commit = commit_new(node);
 	if (!commit) {
-		struct waiter *w;
 		node_error(node, -ENOMEM);
-		while ((w = TAILQ_FIRST(&layout->commit_waiters))) {
-			TAILQ_REMOVE(&layout->commit_waiters, w, link);
-			if (w->done)
-				w->done(w->arg, -ENOMEM);
-			free(w);
-		}
+		waiters_end_all(&layout->commit_waiters, -ENOMEM);
 		return;
 	}
 	layout->commit = commit;
@@ -343,80 +384,87 @@ layout_commit(struct node *node, done_fn *done, void *arg)
 			done(arg, 0);
 		return;
 	}
-	struct waiter *w = calloc(1, sizeof *w);
-	if (!w) {
-		if (done)
-			done(arg, -ENOMEM);
-		return;
-	}
-	w->done = done;
-	w->arg = arg;
-	w->ticket = layout->dirty ? layout->commit_ticket + 1 : layout->commit->ticket;
-	TAILQ_INSERT_TAIL(&layout->commit_waiters, w, link);
-	if (!layout->commit)
+	uint64_t ticket = layout->dirty ? layout->commit_ticket + 1 : layout->commit->ticket;
+	if (!waiter_add(&layout->commit_waiters, done, arg, ticket) && !layout->commit)
 		commit_next(node);
 }
 
-/* ---- after a restart of the server ---- */
+/*
+ * ---- after a restart of the server ----
+ *
+ * All that was written by a layout of before and is not committed yet is told by reclaim (RFC 8881 12.7.4, 18.42.3): space that held no
+ * data, growth (which may have no range at all: a block that was held READ_WRITE, completed behind the end of the file), and overwrites, for the
+ * sake of mtime.  If the server does not take it only the last are still in the file, to be made durable by COMMIT.
+ */
 
 static void
-reclaim_done(struct mds_req *req, int status, struct reply *reply)
+reclaim_end(struct layout_commit *commit)
 {
-	struct layout_commit *commit = (struct layout_commit *)req;
 	struct node *node = commit->node;
 	done_fn *done = commit->done;
 	void *arg = commit->arg;
-	if (!status) {
-		node->m->stats.layoutcommit++;
-		status = reply_op(reply, OP_PUTFH);
-	}
-	if (!status)
-		status = reply_op(reply, OP_LAYOUTCOMMIT);
-	commit->at += commit->step;
-	if (!status && commit->at < commit->ranges.n) {
-		mds_submit(&node->m->mds, &commit->req);
-		return;
-	}
-	if (status) {
-		log_warn("LAYOUTCOMMIT by reclaim: %s: data written into new space is lost",
-		    reply ? nfs4_status_name(reply->status) : strerror(-status));
-		node_error(node, -EIO);
-	}
 	free(commit->ranges.range);
 	free(commit);
 	node_put(node);
 	done(arg, 0);
 }
 
+static void
+reclaim_refused(struct layout_commit *commit, const char *why)
+{
+	struct node *node = commit->node;
+	if (commit->ranges.n || commit->end > node->told) {
+		log_warn("LAYOUTCOMMIT by reclaim: %s: data written into new space or past the end of the file is lost", why);
+		node_error(node, -EIO);
+	}
+	commit->ranges.n = commit->at = 0;
+	commit_take_back(commit);
+	reclaim_end(commit);
+}
+
+static void
+reclaim_done(struct mds_req *req, int status, struct reply *reply)
+{
+	struct layout_commit *commit = (struct layout_commit *)req;
+	struct node *node = commit->node;
+	if (!status) {
+		node->m->stats.layoutcommit++;
+		status = reply_op(reply, OP_PUTFH);
+	}
+	if (!status)
+		status = reply_op(reply, OP_LAYOUTCOMMIT);
+	if (status) {
+		reclaim_refused(commit, reply ? nfs4_status_name(reply->status) : strerror(-status));
+		return;
+	}
+	commit->at += commit->step;
+	if (commit->at < commit->ranges.n) {
+		mds_submit(&node->m->mds, &commit->req);
+		return;
+	}
+	if (commit->end > node->told)
+		node->told = commit->end;
+	reclaim_end(commit);
+}
+
 void
 layout_commit_reclaim(struct node *node, done_fn *done, void *arg)
 {
 	struct layout *layout = &node->layout;
-	/* What is under way will be refused as of a layout that is gone: its ranges are reclaimed here. */
-	if (layout->commit) {
-		struct commit_ranges *r = &layout->commit->ranges;
-		for (uint32_t i = layout->commit->at; i < r->n; i++)
-			if (!ranges_add(&layout->converted, r->range[i].offset, r->range[i].offset + r->range[i].length))
-				node_error(node, -ENOMEM);
-		r->n = layout->commit->at = 0;
-		if (!layout->dirty) {
-			layout->dirty_first = layout->commit->first;
-			layout->dirty_end = layout->commit->end;
-		}
-	}
-	bool dirty = layout->dirty;
-	struct layout_commit *commit = layout->converted.n ? commit_new(node) : NULL;
-	layout->dirty = dirty;		/* what is in place still wants COMMIT */
-	if (!commit) {
-		if (layout->converted.n)
-			node_error(node, -ENOMEM);
+	/* What is under way will be refused as of a layout that is gone: it is told here. */
+	if (layout->commit)
+		commit_take_back(layout->commit);
+	if (!layout->dirty) {
 		done(arg, 0);
 		return;
 	}
-	const struct layout_range *last = &commit->ranges.range[commit->ranges.n - 1];
-	if (last->offset + last->length > commit->end)
-		commit->end = last->offset + last->length;
-	commit->ticket = --layout->commit_ticket;
+	struct layout_commit *commit = commit_new(node);
+	if (!commit) {
+		node_error(node, -ENOMEM);
+		done(arg, 0);
+		return;
+	}
+	commit->ticket = --layout->commit_ticket;	/* nobody waits for this one */
 	commit->reclaim = true;
 	commit->req.done = reclaim_done;
 	commit->req.flags = MDS_CACHE | MDS_PRIVILEGED;

@@ -104,7 +104,7 @@ static void
 wait_end(struct layout_wait *w, enum reason reason)
 {
 	TAILQ_REMOVE(&w->file->node->layout.waits, w, link);
-	w->done(w->arg, reason);
+	w->done(w->arg, 0, reason);
 }
 
 /* Tell all who can be told; with REASON all of them. */
@@ -133,7 +133,26 @@ waits_wake(struct node *node)
 	TAILQ_CONCAT(&list, &node->layout.waits, link);
 	while ((w = TAILQ_FIRST(&list))) {
 		TAILQ_REMOVE(&list, w, link);
-		w->done(w->arg, REASON_NONE);
+		w->done(w->arg, 0, REASON_NONE);
+	}
+}
+
+void
+layout_waits_expire(struct node *node, uint64_t deadline_ns)
+{
+	TAILQ_HEAD(, layout_wait) late;
+	struct layout_wait *w, *next;
+	TAILQ_INIT(&late);
+	for (w = TAILQ_FIRST(&node->layout.waits); w; w = next) {
+		next = TAILQ_NEXT(w, link);
+		if (w->submitted_ns > deadline_ns)
+			continue;
+		TAILQ_REMOVE(&node->layout.waits, w, link);
+		TAILQ_INSERT_TAIL(&late, w, link);
+	}
+	while ((w = TAILQ_FIRST(&late))) {
+		TAILQ_REMOVE(&late, w, link);
+		w->done(w->arg, -ETIMEDOUT, REASON_NONE);
 	}
 }
 

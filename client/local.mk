@@ -48,6 +48,7 @@ libclient_la_SOURCES = \
 	client/stats.c \
 	client/sync.c client/sync.h \
 	client/url.c client/url.h \
+	client/waiter.c client/waiter.h \
 	client/walk.c client/walk.h
 libclient_la_LIBADD =
 

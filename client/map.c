@@ -143,11 +143,15 @@ map_free(struct pnfs_map *map)
 }
 
 static void
-map_got(void *arg, enum reason reason)
+map_got(void *arg, int status, enum reason reason)
 {
 	struct pnfs_map *map = arg;
 	struct layout *layout = &map->node->layout;
 	uint64_t end = map->end;
+	if (status) {
+		sync_done(map->sync, status);
+		return;
+	}
 	if (reason == REASON_NONE) {
 		map_fill(map);
 		if (map->n == 0 && ++map->tries < MAX_TRIES) {
@@ -178,11 +182,11 @@ map_start(struct pnfs *m, void *args, struct sync *sync)
 	map->node = map->file->node;
 	map->sync = sync;
 	if (refused != REASON_NONE) {
-		map_got(map, refused);
+		map_got(map, 0, refused);
 		return;
 	}
 	map->wait = (struct layout_wait){ .file = map->file, .offset = map->offset, .length = map->end - map->offset,
-		.write = map->write, .done = map_got, .arg = map };
+		.write = map->write, .submitted_ns = lease_clock(), .done = map_got, .arg = map };
 	layout_get(&map->wait);
 }
 

@@ -241,7 +241,7 @@ mds_submit(struct mds *mds, struct mds_req *req)
 	req->slot = NULL;
 	req->delays = 0;
 	req->resent = false;
-	req->queued_ns = lease_clock();
+	req->queued_ns = req->since_ns ? req->since_ns : lease_clock();
 	queue_add(mds, req);
 	mds_pump(mds);
 }
@@ -278,12 +278,19 @@ req_delay(struct mds *mds, struct mds_req *req)
 	ev_timer_start(loop_ev(mds->loop), &req->timer);
 }
 
+/* Recovery goes on for as long as there is a mount; those who wait for it are told by themselves. */
+static bool
+req_expires(const struct mds_req *req, uint64_t deadline)
+{
+	return deadline == UINT64_MAX || (req->queued_ns <= deadline && !(req->flags & MDS_PRIVILEGED));
+}
+
 static void
 expire_list(struct mds *mds, struct mds_req *req, uint64_t deadline, int status, unsigned which)
 {
 	while (req) {
 		struct mds_req *next = TAILQ_NEXT(req, link);
-		if (req->queued_ns <= deadline) {
+		if (req_expires(req, deadline)) {
 			if (which == 0)
 				TAILQ_REMOVE(&mds->queue, req, link);
 			else if (which == 1)
@@ -308,7 +315,7 @@ mds_expire(struct mds *mds, uint64_t deadline, int status)
 	for (uint32_t i = 0; i < mds->nslots; i++) {
 		struct mds_slot *slot = &mds->slots[i];
 		struct mds_req *req = slot->req;
-		if (!req || req->queued_ns > deadline)
+		if (!req || !req_expires(req, deadline))
 			continue;
 		/*
 		 * Its owner goes; the slot stays taken until the server has said something about this sequence.  The

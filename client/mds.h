@@ -38,7 +38,7 @@ typedef void mds_done_fn(struct mds_req *req, int status, struct reply *reply);
 
 enum {
 	MDS_CACHE = 1,			/* changes something: the server shall keep the answer (sa_cachethis) */
-	MDS_PRIVILEGED = 2,		/* part of recovery: goes out while others wait */
+	MDS_PRIVILEGED = 2,		/* part of recovery: goes out while others wait, and never times out */
 	MDS_NO_DELAY = 4,		/* give NFS4ERR_DELAY and GRACE to the caller instead of retrying */
 };
 
@@ -49,6 +49,7 @@ struct mds_req {
 	unsigned flags;
 	const void *data;		/* sent behind the built operations: the data of a WRITE */
 	uint32_t data_len;
+	uint64_t since_ns;		/* mds->timeout counts from here; 0: from mds_submit() */
 
 	/* the engine's */
 	struct mds *mds;
@@ -106,6 +107,8 @@ struct mds_hooks {
 	void (*renewed)(struct mds *mds);
 	/* Required.  The lease may be over by the clock. */
 	void (*expired)(struct mds *mds);
+	/* Required.  What was asked for at DEADLINE_NS or before has waited for as long as mds->timeout says. */
+	void (*timeout)(struct mds *mds, uint64_t deadline_ns);
 };
 
 struct mds_stats { uint64_t reconnects, recoveries; };
@@ -125,6 +128,7 @@ struct mds {
 	bool started;
 	struct rpc_peer *peer;
 	unsigned failures;		/* attempts to connect in a row */
+	uint64_t start_ns;		/* mds_start() */
 	ev_timer tick, retry;
 
 	/* client ID and session */

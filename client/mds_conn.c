@@ -68,6 +68,7 @@ void
 mds_start(struct mds *mds)
 {
 	ev_timer_start(loop_ev(mds->loop), &mds->tick);
+	mds->start_ns = lease_clock();
 	mds_connect(mds);
 }
 
@@ -127,6 +128,15 @@ mds_reconnect(struct mds *mds, bool forget)
 }
 
 static void
+start_failed(struct mds *mds, int err)
+{
+	mds->started = true;
+	mds_control_drop(mds);
+	mds->state = MDS_OFF;
+	mds->hooks->started(mds, err);
+}
+
+static void
 peer_closed(struct rpc_peer *peer, int err)
 {
 	struct mds *mds = rpc_peer_owner(peer);
@@ -136,10 +146,7 @@ peer_closed(struct rpc_peer *peer, int err)
 	rpc_peer_put(peer);
 	if (!mds->started && mds->state != MDS_ENDING) {
 		/* At mount time an answer of the network is one to the caller. */
-		mds->started = true;
-		mds_control_drop(mds);
-		mds->state = MDS_OFF;
-		mds->hooks->started(mds, err ? err : -ECONNRESET);
+		start_failed(mds, err ? err : -ECONNRESET);
 		return;
 	}
 	log_info("mds: connection lost: %s", err ? strerror(-err) : "closed by the server");
@@ -207,6 +214,17 @@ connection_dead(const struct mds *mds, uint64_t now)
 }
 
 static void
+time_out(struct mds *mds, uint64_t deadline_ns)
+{
+	if (!mds->started && mds->state != MDS_ENDING && mds->start_ns <= deadline_ns) {
+		start_failed(mds, -ETIMEDOUT);
+		return;
+	}
+	mds_expire(mds, deadline_ns, -ETIMEDOUT);
+	mds->hooks->timeout(mds, deadline_ns);
+}
+
+static void
 tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
@@ -214,7 +232,7 @@ tick(struct ev_loop *loop, ev_timer *timer, int events)
 	struct mds *mds = timer->data;
 	uint64_t now = lease_clock();
 	if (mds->timeout && now > mds->timeout * SECOND)
-		mds_expire(mds, now - mds->timeout * SECOND, -ETIMEDOUT);
+		time_out(mds, now - mds->timeout * SECOND);
 	if (mds->state != MDS_ENDING && mds->lease_was_valid && !mds_lease_valid(mds)) {
 		mds->lease_was_valid = false;
 		log_warn("mds: the lease may be over: no direct I/O until it is renewed");

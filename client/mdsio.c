@@ -114,6 +114,7 @@ io_start(struct mdsio *io, uint8_t *buf, size_t len, uint32_t max, mds_build_fn 
 		chunk->req.build = build;
 		chunk->req.done = done;
 		chunk->req.flags = flags;
+		chunk->req.since_ns = lease_clock();	/* with what it takes to open the file again */
 		if (write) {
 			chunk->req.data = chunk->buf;
 			chunk->req.data_len = chunk->len;
@@ -170,6 +171,7 @@ read_done(struct mds_req *req, int status, struct reply *reply)
 			io->end = chunk->offset;
 		chunk_end(chunk, 0);
 	} else {
+		chunk->req.since_ns = lease_clock();
 		mds_submit(&m->mds, &chunk->req);
 	}
 }
@@ -267,6 +269,7 @@ write_done(struct mds_req *req, int status, struct reply *reply)
 	if (chunk->offset > node->told)
 		node->told = chunk->offset;
 	if (chunk->len) {
+		chunk->req.since_ns = lease_clock();
 		mds_submit(&file->m->mds, &chunk->req);
 		return;
 	}
@@ -312,6 +315,7 @@ struct mdsio_commit {
 	struct mds_req req;
 	struct node *node;
 	const struct kept *last;	/* what was kept when COMMIT was sent: up to here */
+	uint64_t ticket;
 	int error;
 };
 
@@ -329,27 +333,14 @@ static void
 commit_end(struct mdsio_commit *commit)
 {
 	struct node *node = commit->node;
-	struct waiter_list waiters;
-	struct waiter *w;
+	uint64_t ticket = commit->ticket;
 	int error = commit->error;
-	TAILQ_INIT(&waiters);
-	TAILQ_CONCAT(&waiters, &node->commit_waiters, link);
 	node->commit = NULL;
 	free(commit);
 	if (error)
 		node_error(node, error);
 	/* Who came while it was under way waits for the next. */
-	while ((w = TAILQ_FIRST(&waiters))) {
-		TAILQ_REMOVE(&waiters, w, link);
-		if (w->ticket) {
-			w->ticket--;
-			TAILQ_INSERT_TAIL(&node->commit_waiters, w, link);
-			continue;
-		}
-		if (w->done)
-			w->done(w->arg, error);
-		free(w);
-	}
+	waiters_end(&node->commit_waiters, ticket, error);
 	if (!node->commit && !TAILQ_EMPTY(&node->commit_waiters))
 		commit_start(node);
 	node_put(node);
@@ -443,17 +434,12 @@ commit_start(struct node *node)
 {
 	struct mdsio_commit *commit = calloc(1, sizeof *commit);
 	if (!commit) {
-		struct waiter *w;
 		node_error(node, -ENOMEM);
-		while ((w = TAILQ_FIRST(&node->commit_waiters))) {
-			TAILQ_REMOVE(&node->commit_waiters, w, link);
-			if (w->done)
-				w->done(w->arg, -ENOMEM);
-			free(w);
-		}
+		waiters_end_all(&node->commit_waiters, -ENOMEM);
 		return;
 	}
 	commit->node = node_ref(node);
+	commit->ticket = ++node->commit_ticket;
 	commit->last = TAILQ_LAST(&node->kept, kept_list);
 	node->commit = commit;
 	commit->req.build = commit_build;
@@ -470,16 +456,7 @@ mdsio_commit(struct node *node, done_fn *done, void *arg)
 			done(arg, 0);
 		return;
 	}
-	struct waiter *w = calloc(1, sizeof *w);
-	if (!w) {
-		if (done)
-			done(arg, -ENOMEM);
-		return;
-	}
-	w->done = done;
-	w->arg = arg;
-	w->ticket = node->commit != NULL;	/* commits still to wait for behind the one under way */
-	TAILQ_INSERT_TAIL(&node->commit_waiters, w, link);
-	if (!node->commit)
+	/* COMMIT covers only what was kept when it was sent: who comes behind it waits for the next. */
+	if (!waiter_add(&node->commit_waiters, done, arg, node->commit_ticket + 1) && !node->commit)
 		commit_start(node);
 }

@@ -42,6 +42,7 @@ struct node {
 	bool rewriting;			/* they are being sent again: new writes wait in held */
 	TAILQ_HEAD(, held_write) held;
 	struct mdsio_commit *commit;	/* COMMIT under way */
+	uint64_t commit_ticket;		/* of the last COMMIT */
 	struct waiter_list commit_waiters;
 };
 

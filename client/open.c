@@ -99,8 +99,6 @@ static void
 reopen_done(struct mds_req *req, int status, struct reply *reply)
 {
 	struct pnfs_file *file = (struct pnfs_file *)(void *)((char *)req - offsetof(struct pnfs_file, reopen));
-	struct waiter *w;
-	struct waiter_list waiters;
 	if (!status)
 		status = file_open_take(file, reply);
 	if (status && reply)
@@ -108,27 +106,17 @@ reopen_done(struct mds_req *req, int status, struct reply *reply)
 	if (status == -ESTALE || status == -ENOENT || status == -EACCES)
 		file->dead = status;
 	file->reopening = false;
-	TAILQ_INIT(&waiters);
-	TAILQ_CONCAT(&waiters, &file->reopen_waiters, link);
-	while ((w = TAILQ_FIRST(&waiters))) {
-		TAILQ_REMOVE(&waiters, w, link);
-		w->done(w->arg, status);
-		free(w);
-	}
+	waiters_end_all(&file->reopen_waiters, status);
 }
 
 void
 file_reopen(struct pnfs_file *file, done_fn *done, void *arg)
 {
-	struct waiter *w = file->dead ? NULL : calloc(1, sizeof *w);
-	if (!w) {
-		done(arg, file->dead ? file->dead : -ENOMEM);
+	if (file->dead) {
+		done(arg, file->dead);
 		return;
 	}
-	w->done = done;
-	w->arg = arg;
-	TAILQ_INSERT_TAIL(&file->reopen_waiters, w, link);
-	if (file->reopening)
+	if (waiter_add(&file->reopen_waiters, done, arg, 0) || file->reopening)
 		return;
 	file->reopening = true;
 	file->reopen.build = reopen_build;

@@ -49,10 +49,11 @@ open_done(struct mds_req *req, int status, struct reply *reply)
 {
 	struct recover *r = (struct recover *)req;
 	struct pnfs_file *file = file_of(r->m, r->owner);
-	if (file && !status) {
-		status = file_open_take(file, reply);
+	if (file) {
+		if (!status)
+			status = file_open_take(file, reply);
 		if (status)
-			log_info("OPEN by CLAIM_PREVIOUS: %s", nfs4_status_name(reply->status));
+			log_info("OPEN by CLAIM_PREVIOUS: %s", reply ? nfs4_status_name(reply->status) : strerror(-status));
 		/* NO_GRACE, RECLAIM_BAD...: opened again, by handle, when the server takes that. */
 		file->lost = status != 0;
 		r->failed += status != 0;
@@ -307,6 +308,12 @@ hook_expired(struct mds *mds)
 			bdev_expire(m->bdevs[i].bdev);
 }
 
+static void
+hook_timeout(struct mds *mds, uint64_t deadline_ns)
+{
+	io_expire(mds->owner, deadline_ns);
+}
+
 const struct mds_hooks mount_hooks = {
 	.started = hook_started,
 	.reclaim = hook_reclaim,
@@ -314,4 +321,5 @@ const struct mds_hooks mount_hooks = {
 	.callback = mount_callback,
 	.renewed = hook_renewed,
 	.expired = hook_expired,
+	.timeout = hook_timeout,
 };

@@ -49,7 +49,13 @@ struct pnfs_options {
 	bool use_ids;
 	unsigned minor;			/* minor version of NFSv4: 1 or 2; 0: 2, and 1 if the server does not know 2 */
 	unsigned slots;			/* requests under way to the MDS, 1..128; 0: 64 */
-	unsigned timeout;		/* seconds to wait for a server that does not answer before -ETIMEDOUT; 0: for ever, as a hard mount */
+	/*
+	 * Seconds to wait for a server that does not answer before -ETIMEDOUT; 0: for ever, as a hard mount.  It counts for each thing that is waited for: an
+	 * answer, a layout, the renewal of the lease, a session that is to come back.  So a read, a write or a map ends after three times this at the latest (and 25 s more
+	 * where a device does not answer), pnfs_mount after three times for each address, pnfs_fsync and pnfs_ftruncate after five times, pnfs_close after nine times (and the
+	 * I/O it waits for).  A write or commit that timed out may have been done, and may still be; what was not committed is told again by the next pnfs_fsync.
+	 */
+	unsigned timeout;
 };
 
 /*

@@ -86,8 +86,15 @@ hook_nothing(struct mds *m)
 	(void)m;
 }
 
+static void
+hook_timeout(struct mds *m, uint64_t deadline_ns)
+{
+	(void)m;
+	(void)deadline_ns;
+}
+
 static const struct mds_hooks hooks = { .started = hook_started, .reclaim = hook_reclaim, .revoked = hook_revoked,
-	.callback = hook_callback, .renewed = hook_nothing, .expired = hook_nothing };
+	.callback = hook_callback, .renewed = hook_nothing, .expired = hook_nothing, .timeout = hook_timeout };
 
 /* ---- requests ---- */
 
