@@ -33,6 +33,9 @@ struct device {
 	struct mds_req req;
 	uint64_t since_ns;		/* of this attempt */
 	unsigned retiring;		/* files whose layouts go back */
+	bool acknowledge;		/* GETDEVICEINFO without notifications first: that clears DEVID_DELETED (RFC 8881 18.46.3) */
+	bool again;			/* it changed while it was being found */
+	bool deleted;
 	unsigned fences;
 	uint64_t fenced_ns;
 	unsigned nleaves, leaf;
@@ -43,6 +46,7 @@ struct device {
 };
 
 static void device_open(struct device *dev);
+static void device_retire(struct device *dev);
 
 static struct device *
 device_find(struct pnfs *m, const uint8_t *id)
@@ -86,6 +90,9 @@ device_end(struct device *dev, enum device_state state, enum reason reason)
 		dev->topo = NULL;
 	}
 	waiters_end_all(&dev->waiters, 0);
+	if (dev->again && dev->state == DEVICE_READY)
+		device_retire(dev);
+	dev->again = false;
 }
 
 /* ---- 4: the key (RFC 8154 2.4.10.3) ---- */
@@ -158,7 +165,7 @@ info_build(struct mds_req *req, struct compound_call *c)
 	GETDEVICEINFO4args args = {
 		.gdia_layout_type = dev->type,
 		.gdia_maxcount = MAX_ADDRESS,
-		.gdia_notify_types = { .bitmap4_len = 1, .bitmap4_val = &notify },
+		.gdia_notify_types = { .bitmap4_len = dev->acknowledge ? 0 : 1, .bitmap4_val = &notify },
 	};
 	memcpy(args.gdia_device_id, dev->id, sizeof dev->id);
 	compound_call_op(c, OP_GETDEVICEINFO, &args);
@@ -175,6 +182,12 @@ info_done(struct mds_req *req, int status, struct reply *reply)
 	}
 	struct volume *vol = NULL;
 	uint32_t n = 0;
+	if (dev->acknowledge && status != -ENOENT && reply) {
+		dev->acknowledge = false;
+		mds_submit(&m->mds, &dev->req);	/* it is there: with notifications again */
+		return;
+	}
+	dev->acknowledge = false;
 	if (!status) {
 		const device_addr4 *addr =
 		    &reply->res.nfs_resop4_u.opgetdeviceinfo.GETDEVICEINFO4res_u.gdir_resok4.gdir_device_addr;
@@ -226,8 +239,6 @@ bdevs_check(struct pnfs *m)
 		mds_submit(&m->mds, &dev->req);
 	}
 }
-
-static void device_retire(struct device *dev);
 
 /* A connection was lost: what the layouts on it say has to be asked anew before it is used again. */
 static void
@@ -378,7 +389,11 @@ unregistered(struct bdev *bdev, int status, void *arg)
 	(void)bdev;
 	(void)status;
 	struct device *dev = arg;
-	if (--dev->retiring == 0)
+	if (--dev->retiring)
+		return;
+	if (dev->deleted)
+		device_end(dev, DEVICE_DEAD, REASON_NO_DEVICE);
+	else
 		device_open(dev);
 }
 
@@ -442,27 +457,39 @@ device_failed(struct pnfs *m, const uint8_t *id, int err)
 }
 
 void
-device_changed(struct pnfs *m, const uint8_t *id)
+device_changed(struct pnfs *m, layouttype4 type, const uint8_t *id, bool deleted)
 {
 	struct device *dev = device_find(m, id);
-	if (dev)
-		device_retire(dev);
+	if (!dev || dev->type != type)
+		return;
+	dev->deleted = deleted;
+	dev->again = dev->state == DEVICE_WAIT && dev->step != STEP_RETIRE;
+	device_retire(dev);
 }
 
 void
-devices_changed(struct pnfs *m)
+devices_changed(struct pnfs *m, bool deleted)
 {
 	struct device *dev;
-	LIST_FOREACH(dev, &m->devices, link)
-		device_retire(dev);
+	LIST_FOREACH(dev, &m->devices, link) {
+		dev->acknowledge = deleted;
+		dev->again = dev->state == DEVICE_WAIT && dev->step != STEP_RETIRE;
+		if (dev->state == DEVICE_DEAD && deleted) {
+			dev->state = DEVICE_WAIT;
+			dev->since_ns = lease_clock();
+			device_open(dev);
+		} else {
+			device_retire(dev);
+		}
+	}
 }
 
 void
-devices_forget(struct pnfs *m)
+devices_forget(struct pnfs *m, const fsid4 *fsid)
 {
 	struct device *dev;
 	LIST_FOREACH(dev, &m->devices, link)
-		if (dev->state == DEVICE_READY) {
+		if (dev->state == DEVICE_READY && (!fsid || (dev->fsid.major == fsid->major && dev->fsid.minor == fsid->minor))) {
 			dev->state = DEVICE_DEAD;
 			dev->dead_ns = 0;	/* to be asked for at once when a layout names it again */
 			topology_free(dev->topo);

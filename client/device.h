@@ -27,12 +27,15 @@ void device_resolve(struct pnfs *m, layouttype4 type, const uint8_t *id, const f
  */
 void device_failed(struct pnfs *m, const uint8_t *id, int err);
 
-/* CB_NOTIFY_DEVICEID: forget it, with the layouts on it. */
-void device_changed(struct pnfs *m, const uint8_t *id);
-/* Some of them were: SEQUENCE does not say which. */
-void devices_changed(struct pnfs *m);
-/* The client ID is lost: no device ID means anything any more (RFC 8881 12.7.4). */
-void devices_forget(struct pnfs *m);
+/*
+ * CB_NOTIFY_DEVICEID (RFC 8881 20.12): the layouts on it go back, then it is asked for anew - or, DELETED, not any more.
+ * TYPE: two layout types may have the same device ID.
+ */
+void device_changed(struct pnfs *m, layouttype4 type, const uint8_t *id, bool deleted);
+/* Some of them were: SEQUENCE does not say which (18.46.3). */
+void devices_changed(struct pnfs *m, bool deleted);
+/* What device IDs mean is forgotten, of one file system or (FSID NULL) of all: the client ID is lost (12.7.4), or a bulk recall (20.3.3). */
+void devices_forget(struct pnfs *m, const fsid4 *fsid);
 
 /* Unmount: unregister the keys (RFC 8154 2.4.10.3), then close. */
 void devices_unregister(struct pnfs *m, done_fn *done, void *arg);

@@ -392,7 +392,8 @@ get_done(struct mds_req *req, int status, struct reply *reply)
 {
 	struct layout_getting *get = (struct layout_getting *)req;
 	if (status) {
-		get_finish(get, REASON_IO_ERROR);
+		/* Who began to wait later has some time left. */
+		get_finish(get, status == -ETIMEDOUT ? REASON_NONE : REASON_IO_ERROR);
 		return;
 	}
 	get->node->m->stats.layoutget++;
@@ -427,10 +428,10 @@ get_sized(void *arg, int status)
 {
 	struct layout_getting *get = arg;
 	struct node *node = node_ref(get->node);
-	node->size_stale = false;
 	if (status) {
-		get_finish(get, REASON_IO_ERROR);
+		get_finish(get, status == -ETIMEDOUT ? REASON_NONE : REASON_IO_ERROR);
 	} else {
+		node->size_stale = false;
 		node->layout.get = NULL;	/* none was sent */
 		node->layout.get_file = NULL;
 		free(get);
@@ -448,7 +449,7 @@ layout_kick(struct node *node)
 	struct layout *layout = &node->layout;
 	waits_check(node, layout_refused(node));
 	struct layout_wait *w = TAILQ_FIRST(&layout->waits);
-	if (!w || layout->get || !TAILQ_EMPTY(&layout->drops))
+	if (!w || layout->get || !TAILQ_EMPTY(&layout->drops) || node->m->bulk)
 		return;
 	const struct map_extent *e = layout_map_find(&layout->map, w->offset);
 	struct layout_getting *get = calloc(1, sizeof *get);

@@ -205,6 +205,10 @@ queue_take(struct mds *mds)
 void
 mds_pump(struct mds *mds)
 {
+	if (mds->fault && mds->state == MDS_UP) {
+		mds_fault_step(mds);
+		return;
+	}
 	while (mds->peer && (mds->state == MDS_UP || mds->state == MDS_RECLAIMING || mds->state == MDS_ENDING)) {
 		struct mds_slot *slot = slot_find(mds);
 		struct mds_req *req = slot ? queue_take(mds) : NULL;
@@ -394,14 +398,18 @@ sequence_ok(struct mds *mds, struct mds_slot *slot, struct reply *reply, const S
 {
 	struct mds_req *req = slot->req;
 	bool waited = !mds->lease_was_valid || !mds_lease_valid(mds);
-	lease_renewed(&mds->lease, slot->first_ns);
-	mds->lease_was_valid = true;
+	uint64_t sent_ns = slot->first_ns;
+	if (ok->sr_status_flags & SEQ4_STATUS_EXPIRED_ALL_STATE_REVOKED) {
+		lease_drop(&mds->lease);	/* the one answer that renews nothing (RFC 8881 18.46.3) */
+	} else {
+		lease_renewed(&mds->lease, sent_ns);
+		mds->lease_was_valid = true;
+	}
 	limits(mds, ok);
 	slot_free(mds, slot);
 	slot->seqid++;
 	/* What was revoked is not used any more, not even by who acts on this answer. */
-	if (ok->sr_status_flags)
-		mds_flags(mds, ok->sr_status_flags);
+	mds_flags(mds, ok->sr_status_flags, sent_ns);
 	if (req && reply->results.left > 0 && reply->results.status == NFS4ERR_RETRY_UNCACHED_REP)
 		queue_add(mds, req);
 	else if (req && retry_later(req, reply))

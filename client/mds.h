@@ -99,7 +99,10 @@ struct mds_hooks {
 	void (*started)(struct mds *mds, int status);
 	/* Required.  There is a new client ID and all state is gone: reclaim it by privileged requests, then mds_reclaimed(). */
 	void (*reclaim)(struct mds *mds);
-	/* Required.  sr_status_flags that say that state was revoked (RFC 8881 18.46.3). */
+	/*
+	 * Required.  sr_status_flags that say that state was revoked or has moved, or devices have changed (RFC 8881 18.46.3): with each answer that has them, and
+	 * once by 0 when they are gone.
+	 */
 	void (*revoked)(struct mds *mds, uint32_t flags);
 	/* Required.  One callback operation but CB_SEQUENCE; its result goes to RES, whose status is preset to what is returned. */
 	nfsstat4 (*callback)(struct mds *mds, const nfs_cb_argop4 *arg, nfs_cb_resop4 *res);
@@ -140,7 +143,13 @@ struct mds {
 	bool fresh;			/* a client ID nothing was reclaimed for yet */
 	bool reclaiming, reclaim_again;	/* the hook is at it; lost once more meanwhile */
 	clientid4 clientid;
-	uint32_t create_seq;
+	uint32_t create_seq;		/* of the next CREATE_SESSION */
+	bool create_ahead;		/* it counts one that the server refused; not all servers do */
+	bool create_asked;		/* EXCHANGE_ID was asked what the server knows of us */
+	bool fault;			/* SEQ4_STATUS_BACKCHANNEL_FAULT: the session is drained, then replaced */
+	uint32_t flags_told;		/* hooks->revoked knows of */
+	uint32_t flags_later;		/* seen while state was being reclaimed */
+	uint64_t reclaimed_ns;		/* when that was over */
 	uint32_t exchange_flags;	/* eir_flags */
 	bool ours;			/* a pnfs-mds: its fsid is made of the file system's UUID (proto/nfs4/fsid.h) */
 	uint8_t session[NFS4_SESSIONID_SIZE];
@@ -180,6 +189,12 @@ void mds_free(struct mds *mds);
 
 void mds_submit(struct mds *mds, struct mds_req *req);
 
+/*
+ * Nothing is left of us at the server, but it cannot say goodbye (EXPIRED_ALL_STATE_REVOKED stays): a new client ID by a new verifier
+ * (RFC 8881 8.4.3); hooks->reclaim follows.
+ */
+void mds_renounce(struct mds *mds);
+
 /* SEQUENCE now, if none is under way (the lease is in doubt): hooks->renewed follows when it worked. */
 void mds_renew(struct mds *mds);
 
@@ -209,7 +224,10 @@ void mds_reconnect(struct mds *mds, bool forget);
 void mds_establish(struct mds *mds);
 void mds_bind(struct mds *mds);
 void mds_conn_up(struct mds *mds);
-void mds_flags(struct mds *mds, uint32_t flags);
+/* sr_status_flags of the answer to a request first sent at SENT_NS. */
+void mds_flags(struct mds *mds, uint32_t flags, uint64_t sent_ns);
+/* mds->fault: when nothing is under way any more, on to another session. */
+void mds_fault_step(struct mds *mds);
 
 struct mds_control;
 void mds_control_drop(struct mds *mds);

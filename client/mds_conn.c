@@ -220,8 +220,8 @@ time_out(struct mds *mds, uint64_t deadline_ns)
 		start_failed(mds, -ETIMEDOUT);
 		return;
 	}
-	mds_expire(mds, deadline_ns, -ETIMEDOUT);
 	mds->hooks->timeout(mds, deadline_ns);
+	mds_expire(mds, deadline_ns, -ETIMEDOUT);
 }
 
 static void

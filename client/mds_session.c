@@ -3,7 +3,7 @@
  * (RFC 8881 18.35, 18.36, 18.34, 18.37, 18.50), each alone in its COMPOUND; one at a time.  See mds.h.
  *
  *   no client ID   -> EXCHANGE_ID    -> CREATE_SESSION -> reclaim -> up
- *   no session     -> CREATE_SESSION -> up              (STALE_CLIENTID: from the start)
+ *   no session     -> CREATE_SESSION -> up              (STALE_CLIENTID: from the start; SEQ_MISORDERED: see there)
  *   new connection -> BIND_CONN_TO_SESSION -> resend    (BADSESSION: CREATE_SESSION)
  */
 #include "client/mds.h"
@@ -120,6 +120,14 @@ exchange_done(struct mds *mds, int err, struct reply *reply)
 		return;
 	}
 	const EXCHANGE_ID4resok *ok = &reply->res.nfs_resop4_u.opexchange_id.EXCHANGE_ID4res_u.eir_resok4;
+	/* The same one, confirmed: it was only CREATE_SESSION's sequence that did not fit, and all state is as it was. */
+	bool same = mds->create_asked && ok->eir_flags & EXCHGID4_FLAG_CONFIRMED_R && ok->eir_clientid == mds->clientid;
+	if (!same) {
+		mds->fresh = true;
+		mds->create_asked = false;
+		lease_drop(&mds->lease);
+	}
+	mds->create_ahead = false;
 	mds->clientid = ok->eir_clientid;
 	mds->create_seq = ok->eir_sequenceid;
 	mds->exchange_flags = ok->eir_flags;
@@ -127,7 +135,6 @@ exchange_done(struct mds *mds, int err, struct reply *reply)
 	    str_is(&ok->eir_server_impl_id.eir_server_impl_id_val->nii_domain, PNFS_BLOCK_IMPL_DOMAIN);
 	mds->have_clientid = true;
 	mds->have_session = false;
-	mds->fresh = true;
 	mds->minor_fixed = true;
 	mds_establish(mds);
 }
@@ -144,6 +151,16 @@ exchange_start(struct mds *mds)
 }
 
 /* ---- CREATE_SESSION ---- */
+
+/* The next EXCHANGE_ID is that of a new client instance. */
+static void
+verifier_change(struct mds *mds)
+{
+	uint64_t word;
+	memcpy(&word, mds->verifier, sizeof word);
+	word++;
+	memcpy(mds->verifier, &word, sizeof word);
+}
 
 static void
 session_up(struct mds *mds)
@@ -179,33 +196,87 @@ mds_reclaimed(struct mds *mds)
 	}
 	if (mds->state == MDS_RECLAIMING)
 		mds->state = MDS_UP;
+	mds->reclaimed_ns = lease_clock();
 	if (!mds->started) {
 		mds->started = true;
 		mds->hooks->started(mds, 0);
 	}
+	uint32_t flags = mds->flags_later;
+	mds->flags_later = 0;
+	if (flags)
+		mds_flags(mds, flags, 0);
 	mds_pump(mds);
+}
+
+void
+mds_renounce(struct mds *mds)
+{
+	verifier_change(mds);
+	mds->have_clientid = mds->create_asked = false;
+	lease_drop(&mds->lease);
+	mds_reconnect(mds, true);
+}
+
+/*
+ * The client ID is known there, but this is not the next CREATE_SESSION of its slot (RFC 8881 18.36.4, phases 1 and 2).  State is not lost by
+ * that, so first without giving it up.
+ */
+static void
+create_misordered(struct mds *mds)
+{
+	if (mds->create_ahead) {
+		mds->create_ahead = false;	/* the server does not count what it refuses */
+		mds->create_seq--;
+		return;
+	}
+	mds->have_clientid = false;
+	if (mds->create_asked)
+		verifier_change(mds);	/* it told a number, and does not take that either: as a new client */
+	mds->create_asked = !mds->create_asked;
+}
+
+/* Was the request, refused with STATUS, counted in the slot?  Phase 2 comes before what may fail later; a mistake is mended by create_misordered(). */
+static bool
+create_counted(nfsstat4 status)
+{
+	return status != NFS4_OK && status != NFS4ERR_DELAY && status != NFS4ERR_BADXDR;
+}
+
+static void
+create_refused(struct mds *mds, int err, nfsstat4 status)
+{
+	if (status != NFS4ERR_STALE_CLIENTID && status != NFS4ERR_SEQ_MISORDERED) {
+		if (create_counted(status) && !mds->create_ahead) {
+			mds->create_seq++;
+			mds->create_ahead = true;
+		}
+		establish_failed(mds, "CREATE_SESSION", err, status);
+		return;
+	}
+	if (status == NFS4ERR_STALE_CLIENTID) {
+		/* The server was restarted, or has forgotten us: layouts are void from here on (RFC 8881 12.7.4). */
+		mds->have_clientid = mds->create_asked = false;
+		lease_drop(&mds->lease);
+	} else {
+		create_misordered(mds);
+	}
+	if (++mds->failures > 8)
+		mds_reconnect(mds, false);	/* with its pause */
+	else
+		mds_establish(mds);
 }
 
 static void
 create_done(struct mds *mds, int err, struct reply *reply)
 {
-	if (reply->status == NFS4ERR_STALE_CLIENTID || reply->status == NFS4ERR_SEQ_MISORDERED) {
-		/* The server was restarted, or has forgotten us: layouts are void from here on (RFC 8881 12.7.4). */
-		mds->have_clientid = false;
-		lease_drop(&mds->lease);
-		if (++mds->failures > 8)
-			mds_reconnect(mds, false);	/* with its pause */
-		else
-			mds_establish(mds);
-		return;
-	}
 	if (err) {
-		establish_failed(mds, "CREATE_SESSION", err, reply->status);
+		create_refused(mds, err, reply->status);
 		return;
 	}
 	const CREATE_SESSION4resok *ok = &reply->res.nfs_resop4_u.opcreate_session.CREATE_SESSION4res_u.csr_resok4;
 	memcpy(mds->session, ok->csr_sessionid, sizeof mds->session);
 	mds->create_seq++;
+	mds->create_ahead = mds->create_asked = mds->fault = false;
 	mds->fore = ok->csr_fore_chan_attrs;
 	mds->back = ok->csr_back_chan_attrs;
 	mds->fore.ca_rdma_ird.ca_rdma_ird_len = mds->back.ca_rdma_ird.ca_rdma_ird_len = 0;
@@ -276,10 +347,12 @@ bind_done(struct mds *mds, int err, struct reply *reply)
 static void
 rebind_done(struct mds *mds, int err, struct reply *reply)
 {
-	if (reply->status == NFS4ERR_BADSESSION || reply->status == NFS4ERR_DEADSESSION)
+	if (reply->status == NFS4ERR_BADSESSION || reply->status == NFS4ERR_DEADSESSION) {
 		mds_reconnect(mds, true);
-	else
+	} else {
 		bind_take(mds, err, reply);
+		mds_pump(mds);
+	}
 }
 
 static void
@@ -316,25 +389,64 @@ mds_establish(struct mds *mds)
 		bind_call(mds, bind_done);
 }
 
+/* ---- SEQ4_STATUS_BACKCHANNEL_FAULT: all outstanding requests, then DESTROY_SESSION (RFC 8881 18.46.3) ---- */
+
+static void
+fault_done(struct mds *mds, int err, struct reply *reply)
+{
+	(void)err;
+	(void)reply;			/* it is not used any more in any case */
+	mds->have_session = false;
+	if (mds->peer)
+		mds_establish(mds);
+	else
+		mds_reconnect(mds, true);
+}
+
 void
-mds_flags(struct mds *mds, uint32_t flags)
+mds_fault_step(struct mds *mds)
+{
+	if (mds->control || !mds->peer)
+		return;			/* looked at again when that ends */
+	for (uint32_t i = 0; i < mds->nslots; i++)
+		if (mds->slots[i].busy)
+			return;
+	log_info("mds: the server has lost the backchannel: the session is replaced");
+	mds->state = MDS_CONNECTING;
+	DESTROY_SESSION4args args;
+	memcpy(args.dsa_sessionid, mds->session, sizeof args.dsa_sessionid);
+	control_call(mds, OP_DESTROY_SESSION, &args, fault_done);
+}
+
+/* ---- what SEQUENCE says besides ---- */
+
+void
+mds_flags(struct mds *mds, uint32_t flags, uint64_t sent_ns)
 {
 	const uint32_t revoked = SEQ4_STATUS_EXPIRED_ALL_STATE_REVOKED | SEQ4_STATUS_EXPIRED_SOME_STATE_REVOKED |
-	    SEQ4_STATUS_ADMIN_STATE_REVOKED | SEQ4_STATUS_RECALLABLE_STATE_REVOKED |
+	    SEQ4_STATUS_ADMIN_STATE_REVOKED | SEQ4_STATUS_RECALLABLE_STATE_REVOKED | SEQ4_STATUS_LEASE_MOVED |
 	    SEQ4_STATUS_DEVID_CHANGED | SEQ4_STATUS_DEVID_DELETED;
+	if (mds->state == MDS_RECLAIMING)
+		mds->flags_later |= flags & ~(uint32_t)SEQ4_STATUS_RESTART_RECLAIM_NEEDED;
 	if (mds->state != MDS_UP)
 		return;
-	if (flags & SEQ4_STATUS_RESTART_RECLAIM_NEEDED && !mds->reclaiming) {
+	/* (An answer from before RECLAIM_COMPLETE says so too.) */
+	if (flags & SEQ4_STATUS_RESTART_RECLAIM_NEEDED && sent_ns > mds->reclaimed_ns) {
 		/* The session outlived a restart, the state did not (RFC 8881 8.4.2.1). */
 		lease_drop(&mds->lease);
 		mds->fresh = true;
 		session_up(mds);
 		return;
 	}
-	if (flags & (SEQ4_STATUS_CB_PATH_DOWN | SEQ4_STATUS_CB_PATH_DOWN_SESSION | SEQ4_STATUS_BACKCHANNEL_FAULT))
+	if (flags & SEQ4_STATUS_BACKCHANNEL_FAULT)
+		mds->fault = true;	/* mds_pump() sees to it */
+	else if (flags & (SEQ4_STATUS_CB_PATH_DOWN | SEQ4_STATUS_CB_PATH_DOWN_SESSION))
 		mds_bind(mds);
-	if (flags & revoked)
-		mds->hooks->revoked(mds, flags & revoked);
+	flags &= revoked;
+	if (flags || mds->flags_told) {
+		mds->flags_told = flags;
+		mds->hooks->revoked(mds, flags);
+	}
 }
 
 static uint32_t

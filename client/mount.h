@@ -46,7 +46,14 @@ struct pnfs {
 	LIST_HEAD(, pnfs_map) maps;
 	uint32_t next_owner;		/* of open-owners: each open file has its own */
 	struct recover *recover;
+	unsigned bulk;			/* bulk recalls not yet answered by LAYOUTRETURN: no LAYOUTGET meanwhile */
+	/* revoked state (recover.c) */
 	bool testing;			/* TEST_STATEID under way */
+	bool expired;			/* the server says that all is revoked */
+	unsigned freeing;		/* FREE_STATEIDs under way */
+	uint64_t tested_ns;		/* when the last round ended; 0: none, or the server is content since */
+	bool tested_vain;		/* that found nothing */
+	uint64_t devid_ns, devid_for;	/* when devices were last asked for anew because of a flag, and for how long that is to do */
 
 	char *initiator;
 	unsigned nbdevs;

@@ -143,7 +143,7 @@ hook_reclaim(struct mds *mds)
 		node->layout.reclaim = true;
 		node->size_stale = true;
 	}
-	devices_forget(m);
+	devices_forget(m, NULL);
 	if (!r) {
 		mds_reclaimed(mds);
 		return;
@@ -191,6 +191,7 @@ test_build(struct mds_req *req, struct compound_call *c)
 
 struct free_op {
 	struct mds_req req;
+	struct pnfs *m;
 	stateid4 stateid;
 };
 
@@ -201,15 +202,27 @@ free_build(struct mds_req *req, struct compound_call *c)
 	compound_call_op(c, OP_FREE_STATEID, &args);
 }
 
+/* All that was found is acknowledged: the next answer says whether the server is content. */
+static void
+round_end(struct pnfs *m)
+{
+	m->tested_ns = lease_clock();
+	if (!mds_lease_valid(&m->mds))
+		mds_renew(&m->mds);
+}
+
 static void
 free_done(struct mds_req *req, int status, struct reply *reply)
 {
+	struct pnfs *m = ((struct free_op *)req)->m;
 	(void)status;
 	(void)reply;
 	free(req);
+	if (--m->freeing == 0)
+		round_end(m);
 }
 
-/* It is acknowledged, so that the server stops saying so (RFC 8881 18.38). */
+/* It is acknowledged, so that the server stops saying so (RFC 8881 18.38); the file is opened again by its handle. */
 static void
 state_gone(struct pnfs *m, const struct tested *t)
 {
@@ -218,14 +231,17 @@ state_gone(struct pnfs *m, const struct tested *t)
 	struct free_op *op = calloc(1, sizeof *op);
 	log_warn("the server has revoked %s", t->owner ? "an open" : "a layout");
 	if (op) {
+		op->m = m;
 		op->stateid = t->stateid;
 		op->req.build = free_build;
 		op->req.done = free_done;
+		m->freeing++;
 		mds_submit(&m->mds, &op->req);
 	}
 	if (node && node->layout.have_stateid && !memcmp(node->layout.stateid.other, t->stateid.other, sizeof t->stateid.other))
 		layout_lost(node);
-	if (file)
+	/* (Somebody who was refused may have opened it again meanwhile.) */
+	if (file && !memcmp(file->stateid.other, t->stateid.other, sizeof t->stateid.other))
 		file_reopen(file, reopened, NULL);
 }
 
@@ -234,24 +250,31 @@ test_done(struct mds_req *req, int status, struct reply *reply)
 {
 	struct test_op *op = (struct test_op *)req;
 	struct pnfs *m = op->m;
+	bool found = false;
 	if (!status)
 		status = reply_op(reply, OP_TEST_STATEID);
 	const TEST_STATEID4resok *ok = status ? NULL :
 	    &reply->res.nfs_resop4_u.optest_stateid.TEST_STATEID4res_u.tsr_resok4;
 	m->testing = false;
+	m->freeing++;			/* this round, as long as it is gone through */
 	for (uint32_t i = 0; ok && i < op->n && i < ok->tsr_status_codes.tsr_status_codes_len; i++) {
 		nfsstat4 s = ok->tsr_status_codes.tsr_status_codes_val[i];
-		if (s != NFS4_OK && s != NFS4ERR_OLD_STATEID)
+		if (s != NFS4_OK && s != NFS4ERR_OLD_STATEID) {
+			found = true;
 			state_gone(m, &op->list[i]);
+		}
 	}
 	free(op);
+	m->tested_vain = !found;
+	if (--m->freeing == 0)
+		round_end(m);
 	io_renewed(m);			/* direct I/O waited for this */
 }
 
 static void
 test_states(struct pnfs *m)
 {
-	struct test_op *op = m->testing ? NULL : calloc(1, sizeof *op);
+	struct test_op *op = calloc(1, sizeof *op);
 	struct pnfs_file *file;
 	struct node *node, *tmp;
 	if (!op)
@@ -265,6 +288,8 @@ test_states(struct pnfs *m)
 			op->list[op->n++] = (struct tested){ .stateid = file->stateid, .owner = file->owner };
 	if (op->n == 0) {
 		free(op);
+		m->tested_vain = true;
+		round_end(m);
 		return;
 	}
 	m->testing = true;
@@ -273,23 +298,73 @@ test_states(struct pnfs *m)
 	mds_submit(&m->mds, &op->req);
 }
 
+#define AGAIN_TIME 1000000000ull	/* a flag that stays though nothing was found: not tested for with each answer */
+#define DEVID_TIME_MAX (64 * AGAIN_TIME)
+
+/* Some state is gone, the server does not say which. */
+static void
+some_revoked(struct pnfs *m)
+{
+	if (m->testing || m->freeing)
+		return;
+	if (m->tested_ns && m->tested_vain && lease_clock() - m->tested_ns < AGAIN_TIME)
+		return;
+	test_states(m);
+}
+
+/*
+ * The lease ran out and all state is gone.  Layouts are void at once (RFC 8881 12.7.2).  The stateids are tested before they are freed, so that each file is opened
+ * again once.  If the flag stays after all of them were freed, it is about something we know nothing of: a new client ID.
+ */
+static void
+all_revoked(struct pnfs *m)
+{
+	struct node *node, *tmp;
+	if (!m->expired) {
+		log_warn("the server has revoked all opens and layouts: the lease ran out");
+		m->expired = true;
+		m->tested_ns = 0;
+		some_revoked(m);	/* takes down which stateids there are */
+		HASH_ITER(hh, m->nodes, node, tmp)
+			layout_lost(node);
+	} else if (m->tested_ns && !m->testing && !m->freeing && lease_clock() - m->tested_ns > AGAIN_TIME) {
+		log_warn("the server goes on to say so: as a new client");
+		m->tested_ns = 0;
+		mds_renounce(&m->mds);
+	}
+}
+
+static void
+devids_changed(struct pnfs *m, bool deleted)
+{
+	uint64_t now = lease_clock();
+	/* The flag stays until the right device was asked for, which need not be one of those we know. */
+	if (m->devid_ns && now - m->devid_ns < m->devid_for)
+		return;
+	m->devid_for = !m->devid_ns ? AGAIN_TIME : m->devid_for < DEVID_TIME_MAX ? m->devid_for * 2 : DEVID_TIME_MAX;
+	m->devid_ns = now;
+	devices_changed(m, deleted);
+}
+
 static void
 hook_revoked(struct mds *mds, uint32_t flags)
 {
+	const uint32_t devids = SEQ4_STATUS_DEVID_CHANGED | SEQ4_STATUS_DEVID_DELETED;
 	struct pnfs *m = mds->owner;
-	struct node *node, *tmp;
-	struct pnfs_file *file;
-	if (flags & SEQ4_STATUS_EXPIRED_ALL_STATE_REVOKED && !m->testing) {
-		log_warn("the server has revoked all opens and layouts: the lease ran out");
-		HASH_ITER(hh, m->nodes, node, tmp)
-			layout_lost(node);
-		LIST_FOREACH(file, &m->files, link)
-			file_reopen(file, reopened, NULL);
+	if (flags & SEQ4_STATUS_EXPIRED_ALL_STATE_REVOKED) {
+		all_revoked(m);
+	} else {
+		m->expired = false;
+		/* With LEASE_MOVED too: what is not here any more is told by its stateid, then by NFS4ERR_MOVED.  This client follows to no other server. */
+		if (flags & ~devids)
+			some_revoked(m);
+		else
+			m->tested_ns = 0;
 	}
-	if (flags & ~(SEQ4_STATUS_DEVID_CHANGED | SEQ4_STATUS_DEVID_DELETED))
-		test_states(m);
-	if (flags & (SEQ4_STATUS_DEVID_CHANGED | SEQ4_STATUS_DEVID_DELETED))
-		devices_changed(m);
+	if (flags & devids)
+		devids_changed(m, flags & SEQ4_STATUS_DEVID_DELETED);
+	else
+		m->devid_ns = 0;
 }
 
 static void

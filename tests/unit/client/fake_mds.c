@@ -40,13 +40,14 @@ static void
 send_record(struct fake_mds *fake, const uint8_t *data, uint32_t len)
 {
 	uint32_t mark = htobe32(0x80000000u | len);
-	uint8_t buf[8192];
+	uint8_t *buf = malloc(len + 4);
 	memcpy(buf, &mark, 4);
 	memcpy(buf + 4, data, len);
 	pthread_mutex_lock(&fake->lock);
 	if (send(fake->conn, buf, len + 4, MSG_NOSIGNAL) < 0)
 		(void)0;		/* the other side may have closed: it will be seen when reading */
 	pthread_mutex_unlock(&fake->lock);
+	free(buf);
 }
 
 /* ---- operations ---- */
@@ -61,16 +62,25 @@ put_status(XDR *out, uint32_t op, nfsstat4 status)
 	compound_res_put(out, op, &res.nfs_resop4_u);
 }
 
+/* RFC 8881 18.35.4: 2 (known and confirmed), else a new client ID. */
 static nfsstat4
-op_exchange(struct fake_mds *fake, XDR *out)
+op_exchange(struct fake_mds *fake, const EXCHANGE_ID4args *args, XDR *out)
 {
 	nfs_resop4 res;
 	EXCHANGE_ID4resok *ok = &res.nfs_resop4_u.opexchange_id.EXCHANGE_ID4res_u.eir_resok4;
 	memset(&res, 0, sizeof res);
 	atomic_fetch_add(&fake->exchanges, 1);
-	ok->eir_clientid = ++fake->clientid;
-	ok->eir_sequenceid = 1;
-	ok->eir_flags = EXCHGID4_FLAG_USE_PNFS_MDS;
+	bool known = fake->confirmed && !memcmp(fake->verifier, args->eia_clientowner.co_verifier, sizeof fake->verifier);
+	if (!known) {
+		fake->clientid++;
+		fake->confirmed = false;
+		memcpy(fake->verifier, args->eia_clientowner.co_verifier, sizeof fake->verifier);
+		fake->create_seq = 0;
+		fake->create_status = NFS4ERR_SEQ_MISORDERED;
+	}
+	ok->eir_clientid = fake->clientid;
+	ok->eir_sequenceid = fake->create_seq + (known && atomic_load(&fake->exchange_lies) ? 0 : 1);
+	ok->eir_flags = EXCHGID4_FLAG_USE_PNFS_MDS | (known ? EXCHGID4_FLAG_CONFIRMED_R : 0);
 	compound_res_put(out, OP_EXCHANGE_ID, &res.nfs_resop4_u);
 	return NFS4_OK;
 }
@@ -81,10 +91,34 @@ op_create(struct fake_mds *fake, const CREATE_SESSION4args *args, XDR *out)
 	nfs_resop4 res;
 	CREATE_SESSION4resok *ok = &res.nfs_resop4_u.opcreate_session.CREATE_SESSION4res_u.csr_resok4;
 	memset(&res, 0, sizeof res);
-	if (count(&fake->forget_client) || args->csa_clientid != fake->clientid) {
-		put_status(out, OP_CREATE_SESSION, NFS4ERR_STALE_CLIENTID);
-		return NFS4ERR_STALE_CLIENTID;
+	if (count(&fake->forget_client))
+		fake->confirmed = false, fake->clientid++;
+	if (count(&fake->create_skip))
+		fake->create_seq++;
+	/* The phases of RFC 8881 18.36.4. */
+	nfsstat4 status = args->csa_clientid != fake->clientid ? NFS4ERR_STALE_CLIENTID :
+	    args->csa_sequence == fake->create_seq ? fake->create_status :
+	    args->csa_sequence != fake->create_seq + 1 ? NFS4ERR_SEQ_MISORDERED : NFS4_OK;
+	bool replay = status != NFS4ERR_STALE_CLIENTID && args->csa_sequence == fake->create_seq;
+	if (status == NFS4_OK && !replay && count(&fake->create_refused)) {
+		status = NFS4ERR_NOSPC;
+		if (!atomic_load(&fake->create_uncounted)) {
+			fake->create_seq++;
+			fake->create_status = status;
+		}
 	}
+	if (status) {
+		put_status(out, OP_CREATE_SESSION, status);
+		return status;
+	}
+	if (replay) {
+		*ok = fake->create_ok;
+		compound_res_put(out, OP_CREATE_SESSION, &res.nfs_resop4_u);
+		return NFS4_OK;
+	}
+	fake->confirmed = true;
+	fake->create_seq++;
+	fake->create_status = NFS4_OK;
 	atomic_fetch_add(&fake->sessions, 1);
 	fake->session++;
 	fake->have_session = true;
@@ -95,6 +129,7 @@ op_create(struct fake_mds *fake, const CREATE_SESSION4args *args, XDR *out)
 	ok->csr_fore_chan_attrs = args->csa_fore_chan_attrs;
 	ok->csr_fore_chan_attrs.ca_maxrequests = FAKE_SLOTS;
 	ok->csr_back_chan_attrs = args->csa_back_chan_attrs;
+	fake->create_ok = *ok;
 	compound_res_put(out, OP_CREATE_SESSION, &res.nfs_resop4_u);
 	return NFS4_OK;
 }
@@ -172,7 +207,7 @@ op_sequence(struct fake_mds *fake, const SEQUENCE4args *args, XDR *out, const ui
 	ok->sr_sequenceid = args->sa_sequenceid;
 	ok->sr_slotid = args->sa_slotid;
 	ok->sr_highest_slotid = ok->sr_target_highest_slotid = FAKE_SLOTS - 1;
-	ok->sr_status_flags = atomic_exchange(&fake->flags, 0);
+	ok->sr_status_flags = atomic_exchange(&fake->flags, 0) | atomic_load(&fake->sticky);
 	compound_res_put(out, OP_SEQUENCE, &res.nfs_resop4_u);
 	return NFS4_OK;
 }
@@ -180,9 +215,12 @@ op_sequence(struct fake_mds *fake, const SEQUENCE4args *args, XDR *out, const ui
 static nfsstat4
 op_any(struct fake_mds *fake, uint32_t op, const nfs_argop4 *arg, XDR *out)
 {
+	nfsstat4 status;
+	if (fake->more && fake->more(fake, op, arg, out, &status))
+		return status;
 	switch (op) {
 	case OP_EXCHANGE_ID:
-		return op_exchange(fake, out);
+		return op_exchange(fake, &arg->nfs_argop4_u.opexchange_id, out);
 	case OP_CREATE_SESSION:
 		return op_create(fake, &arg->nfs_argop4_u.opcreate_session, out);
 	case OP_BIND_CONN_TO_SESSION:
@@ -194,6 +232,10 @@ op_any(struct fake_mds *fake, uint32_t op, const nfs_argop4 *arg, XDR *out)
 		put_status(out, op, NFS4_OK);
 		return NFS4_OK;
 	case OP_DESTROY_SESSION:
+		atomic_fetch_add(&fake->destroyed, 1);
+		fake->have_session = false;
+		put_status(out, op, NFS4_OK);
+		return NFS4_OK;
 	case OP_DESTROY_CLIENTID:
 		put_status(out, op, NFS4_OK);
 		return NFS4_OK;
@@ -208,7 +250,7 @@ op_any(struct fake_mds *fake, uint32_t op, const nfs_argop4 *arg, XDR *out)
 static bool
 answer(struct fake_mds *fake, uint32_t xid, const uint8_t *body, uint32_t len)
 {
-	uint8_t out[RPC_REPLY_HEADER + 4096];
+	uint8_t out[RPC_REPLY_HEADER + FAKE_MESSAGE];
 	struct rpc_out header = { .data = out, .cap = sizeof out };
 	rpc_reply_header(&header, xid, RPC_OK, 0, 0);
 	memcpy(out + RPC_REPLY_HEADER, body, len);
@@ -224,7 +266,7 @@ serve_compound(struct fake_mds *fake, struct rpc_call *call, struct arena *arena
 	XDR in, out;
 	struct compound_header header;
 	struct compound_reply r;
-	uint8_t body[4096];
+	uint8_t body[FAKE_MESSAGE];
 	struct fake_slot *slot = NULL;
 	nfsstat4 status = NFS4_OK;
 	uint32_t n = 0, op;
@@ -250,6 +292,7 @@ serve_compound(struct fake_mds *fake, struct rpc_call *call, struct arena *arena
 	compound_reply_end(&r, status, n);
 	if (slot) {
 		slot->seqid++;
+		ck_assert_uint_le(call->args_len, sizeof slot->request);
 		slot->request_len = call->args_len;
 		memcpy(slot->request, call->args, call->args_len);
 		slot->reply_len = ax_used(&out);

@@ -1,6 +1,6 @@
 /*
  * A small NFSv4.1 server for the client's session engine: a thread with blocking sockets on 127.0.0.1, exact about slots, and able to misbehave.
- * Its one real operation is PUTROOTFH: it counts how often that was done.
+ * Its one real operation is PUTROOTFH: it counts how often that was done.  Files come from fake_file.h, by MORE.
  */
 #ifndef PNFS_TESTS_FAKE_MDS_H
 #define PNFS_TESTS_FAKE_MDS_H
@@ -11,13 +11,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/nfs4/compound_xdr.h"
+
 #define FAKE_SLOTS 8u
+#define FAKE_MESSAGE (96u << 10)	/* the longest call and reply */
 
 struct fake_slot {
 	uint32_t seqid;
 	uint32_t request_len, reply_len;
-	uint8_t request[4096], reply[4096];
+	uint8_t request[FAKE_MESSAGE], reply[FAKE_MESSAGE];
 };
+
+struct fake_mds;
+/* One operation but those of sessions: *status, with the result in OUT; false: it is not one of ours. */
+typedef bool fake_more_fn(struct fake_mds *fake, uint32_t op, const nfs_argop4 *arg, XDR *out, nfsstat4 *status);
 
 struct fake_mds {
 	pthread_t thread;
@@ -33,15 +40,27 @@ struct fake_mds {
 	atomic_int forget_session;	/* BADSESSION for the next SEQUENCE or BIND */
 	atomic_int forget_client;	/* besides STALE_CLIENTID for CREATE_SESSION */
 	atomic_int silent;		/* swallow so many calls */
-	atomic_uint flags;		/* sr_status_flags */
+	atomic_uint flags;		/* sr_status_flags of one answer */
+	atomic_uint sticky;		/* of all, until it is changed */
+	atomic_int create_refused;	/* NOSPC for CREATE_SESSION */
+	atomic_bool create_uncounted;	/* ... without taking down its sequence */
+	atomic_int create_skip;		/* count on one further in CREATE_SESSION's slot than anybody was told */
+	atomic_bool exchange_lies;	/* EXCHANGE_ID's sequence for a client ID it knows is the one of before */
+	fake_more_fn *more;
+	void *more_arg;
 	atomic_int minor1;		/* knows minor version 1 only */
 
 	/* What happened. */
-	atomic_int done, retries, false_retries, exchanges, sessions, binds, connections, reclaim_completes;
+	atomic_int done, retries, false_retries, exchanges, sessions, destroyed, binds, connections, reclaim_completes;
 	atomic_uint max_slot;
 
 	/* Its state; its own thread's. */
 	uint64_t clientid;
+	bool confirmed;
+	uint8_t verifier[NFS4_VERIFIER_SIZE];
+	uint32_t create_seq;		/* of the last CREATE_SESSION, and what became of it */
+	nfsstat4 create_status;
+	CREATE_SESSION4resok create_ok;
 	uint32_t session;
 	bool have_session;
 	struct fake_slot slots[FAKE_SLOTS];
