@@ -91,16 +91,10 @@ tests_unit_client_test_lease_LDADD = $(CLIENT_LDADD)
 FAKE_MDS = tests/unit/client/fake_mds.c tests/unit/client/fake_mds.h
 FAKE_CLIENT = $(FAKE_MDS) tests/unit/client/fake_file.c tests/unit/client/fake_file.h \
 	tests/unit/client/fixture.c tests/unit/client/fixture.h
-tests_unit_client_test_callback_LDADD = $(CLIENT_LDADD) $(ISCSI_LIBS)
-tests_unit_client_test_device_LDADD = $(CLIENT_LDADD) $(ISCSI_LIBS)
 tests_unit_client_test_io_SOURCES = tests/unit/client/test_io.c $(FAKE_CLIENT)
 tests_unit_client_test_io_LDADD = $(CLIENT_LDADD) $(ISCSI_LIBS)
-tests_unit_client_test_layout_commit_LDADD = $(CLIENT_LDADD) $(ISCSI_LIBS)
-tests_unit_client_test_layout_get_LDADD = $(CLIENT_LDADD) $(ISCSI_LIBS)
-tests_unit_client_test_layout_return_LDADD = $(CLIENT_LDADD) $(ISCSI_LIBS)
 tests_unit_client_test_mds_SOURCES = tests/unit/client/test_mds.c $(FAKE_MDS)
 tests_unit_client_test_mds_LDADD = $(CLIENT_LDADD)
-tests_unit_client_test_recover_LDADD = $(CLIENT_LDADD) $(ISCSI_LIBS)
 tests_unit_client_test_url_LDADD = $(CLIENT_LDADD)
 
 STATE_FAKE = tests/unit/server/state/fake_state.c tests/unit/server/state/fake_state.h
