@@ -114,11 +114,6 @@ void layout_stateid(struct layout *layout, const stateid4 *stateid);
 
 /* [offset, end) was written to the device. */
 void layout_dirty(struct node *node, uint64_t offset, uint64_t end);
-/*
- * [offset, end) was written through the server: what we hold for reading may call a hole what has been filled, and so may
- * the answer to a LAYOUTGET under way.
- */
-void layout_filled(struct node *node, uint64_t offset, uint64_t end);
 /* Where what was written to devices, and is not known to the server yet, ends; 0: nothing.  LAYOUTCOMMITs under way count. */
 uint64_t layout_own_end(const struct node *node);
 /* Has [offset, end) a block only in part, and does such data lie in its blocks? */

@@ -150,23 +150,6 @@ layout_unsettled(const struct node *node, uint64_t offset, uint64_t end)
 	    (layout->commit && layout->commit->first < to && from < layout->commit->end);
 }
 
-void
-layout_filled(struct node *node, uint64_t offset, uint64_t end)
-{
-	struct layout *layout = &node->layout;
-	uint64_t at = offset - offset % IO_BLOCK;
-	if (layout->get)
-		layout->raced = true;
-	while (at < end) {
-		const struct map_extent *e = layout_map_find(&layout->map, at);
-		uint64_t to = e ? range_end(e->e.offset, e->e.length) : at + IO_BLOCK;
-		/* Without memory the whole extent goes, which is as good. */
-		if (e && e->e.state == EXTENT_NONE)
-			layout_map_remove(&layout->map, at, to < end ? to : end + -end % IO_BLOCK, LAYOUT_READ_ONLY);
-		at = to;
-	}
-}
-
 /* ---- the operation ---- */
 
 /*

@@ -260,7 +260,6 @@ write_done(struct mds_req *req, int status, struct reply *reply)
 		return;
 	}
 	file->m->stats.mds_write += count;
-	layout_filled(node, chunk->offset, chunk->offset + count);
 	chunk->buf += count;
 	chunk->offset += count;
 	chunk->len -= count;
