@@ -142,6 +142,7 @@ tests_integ_wire_wire_SOURCES = \
 	tests/integ/wire/test_grant.c \
 	tests/integ/wire/test_layout.c \
 	tests/integ/wire/test_recall.c \
+	tests/integ/wire/test_reload.c \
 	tests/integ/wire/test_restart.c \
 	tests/integ/wire/test_session.c \
 	tests/integ/wire/wire.h \

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "include/cleanup.h"
 #include "include/log.h"
 #include "server/conf/conf.h"
 #include "server/conf/exports.h"
@@ -62,6 +63,37 @@ export_device_conf(struct export *export, const struct device_conf **conf, char 
 	return -EINVAL;
 }
 
+/* All is there: whoever sees the device sees the rest. */
+static void
+export_offer(struct export *export, const struct export_ops *ops, struct device *device)
+{
+	export->ops = ops;
+	export->layout_type = export->line->layout_type;
+	export->reason = REASON_NONE;
+	export->waiting = false;
+	__atomic_store_n(&export->device, device, __ATOMIC_RELEASE);
+	if (export_holds_blocks(export))
+		log_warn("%s: clients of the server's former life are cut off from device %s: files may be removed and truncated again",
+		    export->line->path, device->conf->name);
+	__atomic_store_n(&export->held, false, __ATOMIC_RELEASE);
+}
+
+/* The device is not to be had now.  May it be later, and is anybody still registered there who must not be forgotten? */
+static void
+export_wait(struct export *export, const struct device_conf *conf)
+{
+	bool held = device_has_keys(export->mds, conf);
+	export->waiting = held || (conf->iscsi_url && export->reason == REASON_NO_DEVICE);
+	/* Told to clients from the start: they ask once for each file system, and find out at LAYOUTGET (PITFALLS B24). */
+	if (export->waiting)
+		export->layout_type = export->line->layout_type;
+	if (held && !export_holds_blocks(export))
+		log_warn("%s: clients of the server's former life may still be registered at device %s, where they cannot be cut off now (%s): "
+		    "no file is removed or truncated through this server until they are cut off", export->line->path, conf->name,
+		    reason_name(export->reason));
+	__atomic_store_n(&export->held, held, __ATOMIC_RELEASE);
+}
+
 /* Offer layouts if all is there; else export->reason says what is not.  -errno: a mistake in the configuration. */
 static int
 export_layouts(struct export *export, char **error)
@@ -69,6 +101,8 @@ export_layouts(struct export *export, char **error)
 	const struct export_line *line = export->line;
 	const struct provider *provider;
 	const struct device_conf *conf;
+	struct device *device;
+	enum reason why;
 	int r = export_choose(export, &provider, error);
 	if (r == 0)
 		r = export_device_conf(export, &conf, error);
@@ -85,20 +119,45 @@ export_layouts(struct export *export, char **error)
 	export->reason = REASON_NONE;
 	if (provider->ops->probe(export))
 		return 0;
-	export->ops = provider->ops;
 	provider->ops->get_uuid(export, export->uuid, &export->device_offset);
 	export->reason = REASON_NO_DEVICE;
 	if (!conf) {
 		log_warn("%s: no device= says which LUN it is on: no layouts", line->path);
-	} else if (device_open(export->mds, conf, export, line->layout_type, &export->device, &export->reason) == 0) {
-		export->layout_type = line->layout_type;
-		export->reason = REASON_NONE;
+	} else if (device_open(export->mds, conf, export, line->layout_type, &device, &why) == 0) {
+		export_offer(export, provider->ops, device);
 		return 0;
+	} else {
+		export->reason = why;
+		export_wait(export, conf);
 	}
-	export->ops = NULL;
 	if (provider->ops->stop)
 		provider->ops->stop(export);
 	return 0;
+}
+
+bool
+export_try_layouts(struct export *export)
+{
+	CLEANUP_FREE char *error = NULL;
+	if (export_layouts(export, &error))
+		log_error("%s: no layouts: %s", export->line->path, error ? error : "a mistake in its line");
+	if (!export->device)
+		return false;
+	log_info("%s: layouts are granted now, on device %s", export->line->path, export->device->conf->name);
+	return true;
+}
+
+void
+export_withdraw(struct export *export, bool withdraw)
+{
+	__atomic_store_n(&export->withdrawn, withdraw, __ATOMIC_RELEASE);
+	export->reason = withdraw ? REASON_LAYOUTS_OFF : export->device ? REASON_NONE : export->reason;
+	if (!withdraw || export->line->pnfs)
+		return;
+	export->waiting = false;
+	if (export_holds_blocks(export))
+		log_warn("%s: the administrator says that nobody of the server's former life writes any more", export->line->path);
+	__atomic_store_n(&export->held, false, __ATOMIC_RELEASE);
 }
 
 static void

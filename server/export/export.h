@@ -35,10 +35,13 @@ struct export {
 	bool is_xfs, readonly;
 	uint32_t block_size;		/* bytes of a file system block */
 	uint64_t device_offset;		/* of the signature's UUID on the device (32 for XFS) */
-	struct device *device;		/* layout/device.h; NULL: no layouts */
+	struct device *device;		/* layout/device.h; NULL: no layouts.  Set last of these, so see export_grants() */
 	const struct export_ops *ops;	/* NULL: no layouts */
-	uint32_t layout_type;		/* 0 none, 3 block, 5 SCSI: what is really offered */
-	enum reason reason;		/* why layout_type is 0 */
+	uint32_t layout_type;		/* 0 none, 3 block, 5 SCSI: what clients are told (with DEVICE NULL: what there will be when it is found) */
+	enum reason reason;		/* why there are none */
+	bool waiting;			/* its device was not to be had, and may be: tried again (net/exporting.c) */
+	bool held;			/* see export_holds_blocks(); atomic */
+	bool withdrawn;			/* no layouts are granted any more: it goes, or is no_pnfs now; atomic */
 	void *provider;			/* the provider's own */
 	LIST_ENTRY(export) on_device;	/* device->exports; layout/device.c's own */
 };
@@ -114,6 +117,29 @@ extern void (*export_on_break)(struct mds *mds, struct inode *inode);
  * the reason is kept.  -errno with *error only if it cannot be exported at all.
  */
 int export_open(struct mds *mds, const struct export_line *line, struct export **export, char **error);
+/* Once more for one that is WAITING, or was opened with no_pnfs.  Others use the export meanwhile.  Does it have layouts now? */
+bool export_try_layouts(struct export *export);
+/* From now on no layouts are granted (or they are again).  If the line says no_pnfs, nothing is waited for either, and no block is held. */
+void export_withdraw(struct export *export, bool withdraw);
+
+/* May layouts be granted now? */
+static inline bool
+export_grants(const struct export *export)
+{
+	return __atomic_load_n(&export->device, __ATOMIC_ACQUIRE) && export->layout_type && export->ops &&
+	    !__atomic_load_n(&export->withdrawn, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * Must no block be freed or moved?  Keys of clients of a former life are on record for its device, and it could not be asked since whether they are
+ * registered: they may still write what their layouts named (RFC 8154 2.4.10).
+ */
+static inline bool
+export_holds_blocks(const struct export *export)
+{
+	return __atomic_load_n(&export->held, __ATOMIC_ACQUIRE);
+}
+
 struct export *export_get(struct export *export);
 void export_put(struct export *export);
 

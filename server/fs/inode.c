@@ -148,11 +148,20 @@ destroy(struct inode_private *p)
 	free(p);
 }
 
+/* Closing the last descriptor of a file without a name frees its blocks. */
+static bool
+may_close(const struct fs *fs, const struct inode_private *p)
+{
+	return fs->stop || !p->unlinked || !p->inode.export || !export_holds_blocks(p->inode.export);
+}
+
 /* The next to be closed: dead, or unused and too much; NULL. */
 static struct inode_private *
 take_locked(struct fs *fs, unsigned max_fds)
 {
 	struct inode_private *p = TAILQ_FIRST(&fs->dead);
+	while (p && !may_close(fs, p))
+		p = TAILQ_NEXT(p, lru);
 	if (!p && fs->fds > max_fds && (p = TAILQ_FIRST(&fs->unused))) {
 		TAILQ_REMOVE(&fs->unused, p, lru);
 		fs->nunused--;

@@ -216,6 +216,7 @@ devices_get(struct mds *mds, struct devices **devices)
 	if (!*devices)
 		return -ENOMEM;
 	pthread_mutex_init(&(*devices)->lock, NULL);
+	pthread_cond_init(&(*devices)->quiet, NULL);
 	/* Loops may look already. */
 	__atomic_store_n(&mds->devices, *devices, __ATOMIC_RELEASE);
 	return 0;
@@ -227,6 +228,7 @@ devices_free(struct mds *mds)
 	if (!mds->devices)
 		return;
 	pthread_mutex_destroy(&mds->devices->lock);
+	pthread_cond_destroy(&mds->devices->quiet);
 	free(mds->devices);
 	mds->devices = NULL;
 }
@@ -323,7 +325,7 @@ device_open(struct mds *mds, const struct device_conf *conf, struct export *expo
 		r = device_join(device, export, layout_type, why);
 	pthread_mutex_unlock(&devices->lock);
 	if (!device) {
-		/* Nobody else opens devices meanwhile: start and SIGHUP only. */
+		/* Nobody else opens devices meanwhile: net/exporting.c does, one after the other. */
 		r = device_new(mds, conf, export, layout_type, &device, why);
 		if (r)
 			return r;

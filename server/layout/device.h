@@ -85,6 +85,9 @@ int device_verify(struct device *device);
 /* KEY is going to be told to a client: on record first (durable), so that a restarted server knows whom to cut off.  Blocks: worker. */
 int device_give_key(struct device *device, uint64_t key);
 
+/* Are keys on record for the device of CONF - of this server's, or of clients', who may be registered there? */
+bool device_has_keys(struct mds *mds, const struct device_conf *conf);
+
 /* A reservation seen in force this long ago is believed. */
 #define DEVICE_VERIFY_MS 5000u
 /*
@@ -92,6 +95,8 @@ int device_give_key(struct device *device, uint64_t key);
  * DEVICE_VERIFY_MS are looked at by a worker.
  */
 void devices_tick(struct mds *mds, uint64_t now_ms);
+/* No tick comes any more: wait for looks that are under way. */
+void devices_settle(struct mds *mds);
 
 /* What the fencing command is told. */
 struct fence_target {

@@ -67,6 +67,21 @@ keys_recorded(struct device *device, struct keys *keys)
 	return r ? r : keys->failed ? -ENOMEM : 0;
 }
 
+static void
+key_seen(uint64_t key, void *arg)
+{
+	(void)key;
+	*(bool *)arg = true;
+}
+
+bool
+device_has_keys(struct mds *mds, const struct device_conf *conf)
+{
+	bool any = false;
+	/* What cannot be read may say anything. */
+	return stable_key_each(mds, conf->name, key_seen, &any) != 0 || any;
+}
+
 /* Is the reservation ours and in force? */
 static bool
 status_ours(const struct device *device, const struct pr_status *st)
@@ -442,12 +457,15 @@ device_release(struct device *device)
 	struct pr *pr = device->pr;
 	if (device->layout_type != LAYOUT_SCSI || !st || pr->ops->ensure(pr, 0) || pr->ops->status(pr, st))
 		return;
-	if (!pr_has_key(st, device->server_key))
+	if (!pr_has_key(st, device->server_key)) {
+		/* Refused by the target, or gone: nobody has to be cut off for its sake. */
+		stable_key_remove(device->mds, device->conf->name, device->server_key);
 		return;
+	}
 	if (!device->reserved) {
 		/* A start that failed.  If the reservation is ours by now, it stays: without it the LUN would be open to all. */
-		if (st->holder != device->server_key)
-			pr->ops->do_register(pr, 0, false);
+		if (st->holder != device->server_key && pr->ops->do_register(pr, 0, false) == 0)
+			stable_key_remove(device->mds, device->conf->name, device->server_key);
 		return;
 	}
 	for (uint32_t i = 0; i < st->nkeys; i++)

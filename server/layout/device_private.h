@@ -18,6 +18,8 @@
 struct devices {
 	pthread_mutex_t lock;		/* a leaf; list, references, users */
 	LIST_HEAD(, device) list;
+	unsigned watching;		/* looks under way */
+	pthread_cond_t quiet;		/* that is 0 */
 };
 
 /* NULL: there never was one. */

@@ -48,6 +48,21 @@ watch_work(struct work *work)
 	device->watching = false;
 	pthread_mutex_unlock(&devices->lock);
 	device_put(device);
+	pthread_mutex_lock(&devices->lock);
+	if (--devices->watching == 0)
+		pthread_cond_broadcast(&devices->quiet);
+	pthread_mutex_unlock(&devices->lock);
+}
+
+void
+devices_settle(struct mds *mds)
+{
+	struct devices *devices = devices_of(mds);
+	if (!devices)
+		return;
+	LOCK_SCOPE(&devices->lock);
+	while (devices->watching)
+		pthread_cond_wait(&devices->quiet, &devices->lock);
 }
 
 void
@@ -68,6 +83,7 @@ devices_tick(struct mds *mds, uint64_t now)
 		if (watch_due(device, now)) {
 			device->refs++;
 			device->watching = true;
+			devices->watching++;
 			workers_submit(mds->workers, &device->watch);
 		}
 }

@@ -419,6 +419,8 @@ layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enu
 	/* Holders of before a restart may still write their blocks, and are not known: none is freed before grace is over (12.7.4). */
 	if (need == LAYOUT_NEED_BLOCKS && grace_active(mds))
 		return NFS4ERR_GRACE;
+	if (need == LAYOUT_NEED_BLOCKS && inode->export && export_holds_blocks(inode->export))
+		return NFS4ERR_DELAY;
 	pthread_mutex_lock(&mds->state_lock);
 	struct layout_file *file = layout_file_find(inode);
 	uint64_t owner = client ? client->id : 0;

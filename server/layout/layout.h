@@ -45,7 +45,7 @@ enum layout_need {
 /*
  * Make way: NFS4_OK if nothing is in the way; else recalls are started and NFS4ERR_DELAY is answered.  While an operation of
  * kind BLOCKS waits, no new grants of the range are given (no livelock).  Never waits; CLIENT (the caller, NULL: local) is never waited for.
- * NFS4ERR_GRACE for kind BLOCKS while holders of before a restart may be about.  Takes state_lock.  Call before io_lock is taken, and again
+ * NFS4ERR_GRACE for kind BLOCKS while holders of before a restart may be about, NFS4ERR_DELAY while they may be and the target cannot be asked.  Takes state_lock.  Call before io_lock is taken, and again
  * (layout_clear_locked below) with io_lock held, since a grant may have slipped in (PITFALLS A21).
  */
 nfsstat4 layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enum layout_need need,

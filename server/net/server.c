@@ -75,6 +75,7 @@ server_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	(void)revents;
 	lease_tick(w->data);
 	devices_tick(w->data, mds_now_ms());
+	exporting_tick(w->data);
 }
 
 static void
@@ -236,6 +237,9 @@ server_stop(struct mds *mds)
 	struct server *s = (struct server *)mds;
 	if (s->ticking)
 		loop_call(mds->loops[0], server_tick_stop, s);
+	/* What ticks have set going wants layouts and workers. */
+	exporting_settle(mds);
+	devices_settle(mds);
 	if (mds->listener)
 		listener_stop(mds);
 	if (mds->workers)

@@ -49,7 +49,7 @@ layoutget_check_args(const struct compound *c, const LAYOUTGET4args *args, enum 
 	if (args->loga_minlength > args->loga_length || !span_ok(args->loga_offset, args->loga_minlength) ||
 	    !span_ok(args->loga_offset, args->loga_length))
 		return NFS4ERR_INVAL;
-	if (!export || !export->layout_type || !export->ops || !export->device) {
+	if (!export || !export_grants(export)) {
 		*why = export && export->reason != REASON_NONE ? export->reason : REASON_LAYOUTS_OFF;
 		return NFS4ERR_LAYOUTUNAVAILABLE;
 	}

@@ -30,7 +30,7 @@ world_mds scsi lease=6 grace=6 recall_timeout=2
 wire_run scsi 6 2 device:B20
 wire_capture
 wire_run scsi 6 2 ${SUITES:-layout:A3 layout:A5 layout:A6 layout:A8 layout:A10 grant commit recall:A16 recall:A17 recall:A18 recall:A35 conflict:A22 \
-	device:B15 device:B17 fence scsi former}
+	device:B15 device:B17 fence scsi former reload}
 wire_capture_check
 world_mds_stop
 check "D12: nothing holds the mount any more" umount "$MNT"

@@ -65,7 +65,54 @@ registered_late(void)
 	nexus_close(host);
 }
 
+static nfsstat4
+try_remove(struct client *c, const char *name)
+{
+	nfs_fh4 dir = fh_dir(c);
+	REMOVE4args args = { { (u_int)strlen(name), (char *)(uintptr_t)name } };
+	return on_fh(c, &dir, OP_REMOVE, &args, NULL);
+}
+
+/* The target is out of reach when the server starts again: nothing is freed until it has been asked, and then its keys are cut off first. */
+static void
+target_out_of_reach(void)
+{
+	begin();
+	local_make("g", MiB, 6);
+	REQUIRE(world_do("world_mds_kill; kill -STOP $TGT_PID; world_mds_run") == 0);
+	REQUIRE(world_do("grep -q 'layouts=none reason=\"no-device\"' $W/mds.out") == 0);
+	back();
+	f = file_open(former, "f", READ_WRITE);
+	g = file_open(other, "f", READ_WRITE);
+	/* data is served, blocks are not freed */
+	for (unsigned i = 0; i < 5; i++) {
+		STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
+		STATUS(try_remove(other, "g"), NFS4ERR_DELAY);
+		EXPECT_TRUE(file_is(g, 65536, 65536, 5));
+		EXPECT_TRUE(layout_get(f, LAYOUTIOMODE4_RW, 0, MiB, MiB)->status == NFS4ERR_LAYOUTUNAVAILABLE);
+		world_pump(300);
+	}
+	EXPECT(local_size("f"), MiB);
+	REQUIRE(world_do("kill -CONT $TGT_PID") == 0);
+	nfsstat4 status = NFS4ERR_DELAY;
+	for (uint64_t began = now_ms(); status == NFS4ERR_DELAY && now_ms() - began < 30000; world_pump(200)) {
+		call_begin(former);
+		OK(call_run(former));
+		status = try_remove(other, "g");
+	}
+	STATUS(status, NFS4_OK);
+	EXPECT(registered(), 0);
+	EXPECT(host_write(host, &extent), -EBUSY);
+	STATUS(file_set_size(g, 4096), NFS4_OK);
+	STATUS(file_set_size(g, MiB), NFS4_OK);
+	/* And layouts as ever. */
+	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
+	EXPECT_TRUE(client_key(former, extent.device) != key);
+	nexus_close(host);
+}
+
 const struct wire_test tests_former[] = {
 	{ "B12", "a key of before the restart is cut off at the start, and again when it registers later", registered_late },
+	{ "B2", "the target out of reach at a restart: no block is freed until the former keys are cut off", target_out_of_reach },
 	{ NULL, NULL, NULL },
 };

@@ -152,6 +152,7 @@ setup(void)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	ck_assert_int_eq(stable_open(&mds, dir), 0);
 	pthread_mutex_init(&devices.lock, NULL);
+	pthread_cond_init(&devices.quiet, NULL);
 	LIST_INIT(&devices.list);
 	mds.devices = &devices;
 	device = (struct device){ .refs = 1, .mds = &mds, .conf = &conf, .layout_type = 5, .pr = &paper, .server_key = SERVER };
