@@ -62,7 +62,7 @@ expect_reason(const char *device, uint32_t type, const char *provider, enum reas
 {
 	struct export *export = open_export(device, type, provider);
 	EXPECT(export->reason, reason);
-	EXPECT(export->layout_type, reason == REASON_NONE ? type : 0);
+	EXPECT(export->layout_type, reason == REASON_NONE || export->waiting ? type : 0);
 	EXPECT(export->device != NULL, reason == REASON_NONE);
 	EXPECT(export->ops != NULL, reason == REASON_NONE);
 	export_put(export);
