@@ -1,11 +1,12 @@
-# Unit tests (libcheck), fuzz targets.
+# Unit tests (libcheck), programs of the integration tests, fuzz targets.
 #
-# A test of the wire: one line in unit_tests; its source is the same name with
-# .c and it is linked with LDADD below.  A test of another part needs besides
-#	tests_unit_DIR_test_X_LDADD = THAT_LIBRARY.la $(LDADD)
+# A test is one line in unit_tests; its source is the same name with .c, and it is linked with LDADD, of which it takes what it
+# uses; one of the client has a _LDADD line besides.  Fakes stand in a _SOURCES line, before what they replace.
 # Data files: below $srcdir/tests (automake exports srcdir to tests).
 
-LDADD = libproto.la $(CHECK_LIBS) $(TIRPC_LIBS) $(EV_LIBS)
+TEST_LIBS = libproto.la $(CHECK_LIBS) $(TIRPC_LIBS) $(EV_LIBS) $(ISCSI_LIBS)
+LDADD = libserver.la $(TEST_LIBS) $(NETTLE_LIBS)
+CLIENT_LDADD = libclient.la libbdev.la $(TEST_LIBS)
 
 unit_tests = \
 	tests/unit/client/test_bdev \
@@ -80,40 +81,69 @@ endif
 EXTRA_DIST += tests/unit/proto/rpc/peer_fixture.h tests/unit/proto/vector.h \
 	tests/vectors/make.py $(wildcard $(srcdir)/tests/vectors/*.hex)
 
-BDEV_LDADD = libbdev.la $(LDADD)
-tests_unit_client_test_bdev_LDADD = $(BDEV_LDADD)
-tests_unit_client_test_ioplan_LDADD = $(BDEV_LDADD)
-tests_unit_client_test_topology_LDADD = $(BDEV_LDADD)
+# ---- what stands before the libraries in some of them ----
 
-CLIENT_LDADD = libclient.la libbdev.la $(LDADD)
+tests_unit_client_test_bdev_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_io_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_ioplan_LDADD = $(CLIENT_LDADD)
 tests_unit_client_test_layout_map_LDADD = $(CLIENT_LDADD)
 tests_unit_client_test_lease_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_mds_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_topology_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_url_LDADD = $(CLIENT_LDADD)
 FAKE_MDS = tests/unit/client/fake_mds.c tests/unit/client/fake_mds.h
 FAKE_CLIENT = $(FAKE_MDS) tests/unit/client/fake_file.c tests/unit/client/fake_file.h \
 	tests/unit/client/fixture.c tests/unit/client/fixture.h
 tests_unit_client_test_io_SOURCES = tests/unit/client/test_io.c $(FAKE_CLIENT)
-tests_unit_client_test_io_LDADD = $(CLIENT_LDADD) $(ISCSI_LIBS)
 tests_unit_client_test_mds_SOURCES = tests/unit/client/test_mds.c $(FAKE_MDS)
-tests_unit_client_test_mds_LDADD = $(CLIENT_LDADD)
-tests_unit_client_test_url_LDADD = $(CLIENT_LDADD)
 
+# State without a server.
 STATE_FAKE = tests/unit/server/state/fake_state.c tests/unit/server/state/fake_state.h
-STATE_LDADD = libserver.la $(LDADD)
 tests_unit_server_state_test_lock_SOURCES = tests/unit/server/state/test_lock.c $(STATE_FAKE)
-tests_unit_server_state_test_lock_LDADD = $(STATE_LDADD)
 tests_unit_server_state_test_open_SOURCES = tests/unit/server/state/test_open.c $(STATE_FAKE)
-tests_unit_server_state_test_open_LDADD = $(STATE_LDADD)
 tests_unit_server_state_test_stateid_SOURCES = tests/unit/server/state/test_stateid.c $(STATE_FAKE)
-tests_unit_server_state_test_stateid_LDADD = $(STATE_LDADD)
-SERVER_LDADD = libserver.la $(LDADD) $(ISCSI_LIBS) $(NETTLE_LIBS)
-tests_unit_server_export_test_backing_LDADD = $(SERVER_LDADD)
-tests_unit_server_export_test_fiemap_LDADD = $(SERVER_LDADD)
-tests_unit_server_fence_test_command_LDADD = $(SERVER_LDADD)
-tests_unit_server_fence_test_scsi_cdb_LDADD = $(SERVER_LDADD)
-tests_unit_server_layout_test_device_fence_LDADD = $(SERVER_LDADD)
-tests_unit_server_layout_test_device_prepare_LDADD = $(SERVER_LDADD)
-tests_unit_server_layout_test_designator_LDADD = $(SERVER_LDADD)
-tests_unit_server_nfs4_test_op_device_LDADD = $(SERVER_LDADD)
+
+# Handlers of operations, over a file system of paper: the fakes stand before libserver's own.
+NFS4_FAKE = tests/unit/server/nfs4/fake.c tests/unit/server/nfs4/fake.h
+tests_unit_server_nfs4_test_attr_SOURCES = tests/unit/server/nfs4/test_attr.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_attr_SOURCES = tests/unit/server/nfs4/test_op_attr.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_dir_SOURCES = tests/unit/server/nfs4/test_op_dir.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_io_SOURCES = tests/unit/server/nfs4/test_op_io.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_readdir_SOURCES = tests/unit/server/nfs4/test_op_readdir.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_open_SOURCES = tests/unit/server/nfs4/test_op_open.c \
+	tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(STATE_FAKE)
+
+# layouts
+LAYOUT_FAKE = tests/unit/server/layout/fake_layout.c tests/unit/server/layout/fake_layout.h $(STATE_FAKE)
+tests_unit_server_layout_test_commit_SOURCES = tests/unit/server/layout/test_commit.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_grant_SOURCES = tests/unit/server/layout/test_grant.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_holder_SOURCES = tests/unit/server/layout/test_holder.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_layout_SOURCES = tests/unit/server/layout/test_layout.c $(LAYOUT_FAKE)
+tests_unit_server_nfs4_test_op_layout_SOURCES = tests/unit/server/nfs4/test_op_layout.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_recall_SOURCES = tests/unit/server/layout/test_recall.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_return_SOURCES = tests/unit/server/layout/test_return.c $(LAYOUT_FAKE)
+
+# Tests that want an XFS of their own add these to their sources.
+XFS_FIXTURE = tests/unit/xfs_fixture.c tests/unit/xfs_fixture.h
+FS_SOURCES = tests/unit/server/fs/fs_fixture.c tests/unit/server/fs/fs_fixture.h $(XFS_FIXTURE)
+tests_unit_server_export_test_plain_map_SOURCES = tests/unit/server/export/test_plain_map.c $(FS_SOURCES)
+tests_unit_server_fs_test_handle_SOURCES = tests/unit/server/fs/test_handle.c $(FS_SOURCES)
+tests_unit_server_fs_test_inode_SOURCES = tests/unit/server/fs/test_inode.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_attr_SOURCES = tests/unit/server/fs/test_posix_attr.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_data_SOURCES = tests/unit/server/fs/test_posix_data.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_dir_SOURCES = tests/unit/server/fs/test_posix_dir.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_modify_SOURCES = tests/unit/server/fs/test_posix_modify.c $(FS_SOURCES)
+tests_unit_server_fs_test_pseudo_SOURCES = tests/unit/server/fs/test_pseudo.c $(FS_SOURCES)
+
+# Whole servers without exports, and a client of few words.
+WIRE = tests/unit/server/net/wire.c tests/unit/server/net/wire.h
+MDS_FIXTURE = $(WIRE) tests/unit/server/net/mds_fixture.c tests/unit/server/net/mds_fixture.h
+tests_unit_server_cb_test_cb_SOURCES = tests/unit/server/cb/test_cb.c $(MDS_FIXTURE)
+tests_unit_server_nfs4_test_compound_SOURCES = tests/unit/server/nfs4/test_compound.c $(WIRE)
+tests_unit_server_state_test_grace_SOURCES = tests/unit/server/state/test_grace.c $(MDS_FIXTURE)
+tests_unit_server_state_test_session_SOURCES = tests/unit/server/state/test_session.c $(MDS_FIXTURE)
+
+# ---- integration ----
 
 # Programs that scripts in tests/integ run.
 integ_programs = \
@@ -122,8 +152,15 @@ integ_programs = \
 	tests/integ/check_pr \
 	tests/integ/wire/wire
 tests_integ_check_client_LDADD = libpnfs.la
-tests_integ_check_export_LDADD = $(SERVER_LDADD)
-tests_integ_check_pr_LDADD = $(SERVER_LDADD)
+tests_integ_check_export_SOURCES = \
+	tests/integ/export/export.h \
+	tests/integ/export/fences.c \
+	tests/integ/export/leases.c \
+	tests/integ/export/main.c \
+	tests/integ/export/maps.c \
+	tests/integ/fakes.h \
+	tests/integ/integ.c tests/integ/integ.h
+tests_integ_check_pr_SOURCES = tests/integ/check_pr.c tests/integ/integ.c tests/integ/integ.h
 # the scripted client
 tests_integ_wire_wire_SOURCES = \
 	tests/common/rpc_socket.c tests/common/rpc_socket.h \
@@ -147,23 +184,12 @@ tests_integ_wire_wire_SOURCES = \
 	tests/integ/wire/test_session.c \
 	tests/integ/wire/wire.h \
 	tests/integ/wire/world.c
-tests_integ_wire_wire_LDADD = $(SERVER_LDADD)
 noinst_PROGRAMS += $(integ_programs)
 EXTRA_DIST += \
 	tests/conformance/expected-minor1.txt \
 	tests/conformance/expected-minor2.txt \
 	tests/conformance/pynfs_results.py \
 	tests/conformance/run-pynfs \
-	tests/guest/hosts.sh \
-	tests/guest/image.sh \
-	tests/guest/inside/agent \
-	tests/guest/inside/init \
-	tests/guest/inside/lib.sh \
-	tests/guest/run.sh \
-	tests/guest/scenarios/data.sh \
-	tests/guest/server.sh \
-	tests/integ/fakes.h \
-	tests/integ/integ.h \
 	tests/integ/lib.sh \
 	tests/integ/test_client.sh \
 	tests/integ/test_export.sh \
@@ -173,6 +199,7 @@ EXTRA_DIST += \
 	tests/integ/test_restart.sh \
 	tests/integ/test_wire_block.sh \
 	tests/integ/test_wire_scsi.sh \
+	tests/integ/test_wrong_lun.sh \
 	tests/integ/wire/wire.sh
 # What scenarios in guests run.
 noinst_PROGRAMS += tests/guest/tool/tool
@@ -186,62 +213,10 @@ tests_bench_mdsload_SOURCES = tests/bench/mdsload.c tests/bench/session.c tests/
 	tests/common/rpc_socket.c tests/common/rpc_socket.h
 tests_bench_mdsload_LDADD = libproto.la $(TIRPC_LIBS)
 
+# ---- fuzzing ----
 
-# Handlers of operations, over a file system of paper: the fakes stand before libserver's own.
-NFS4_FAKE = tests/unit/server/nfs4/fake.c tests/unit/server/nfs4/fake.h
-NFS4_LDADD = libserver.la $(LDADD)
-tests_unit_server_nfs4_test_attr_SOURCES = tests/unit/server/nfs4/test_attr.c $(NFS4_FAKE)
-tests_unit_server_nfs4_test_op_attr_SOURCES = tests/unit/server/nfs4/test_op_attr.c $(NFS4_FAKE)
-tests_unit_server_nfs4_test_op_dir_SOURCES = tests/unit/server/nfs4/test_op_dir.c $(NFS4_FAKE)
-tests_unit_server_nfs4_test_op_io_SOURCES = tests/unit/server/nfs4/test_op_io.c $(NFS4_FAKE)
-tests_unit_server_nfs4_test_op_readdir_SOURCES = tests/unit/server/nfs4/test_op_readdir.c $(NFS4_FAKE)
-tests_unit_server_nfs4_test_attr_LDADD = $(NFS4_LDADD)
-tests_unit_server_nfs4_test_name_LDADD = $(NFS4_LDADD)
-tests_unit_server_nfs4_test_op_attr_LDADD = $(NFS4_LDADD)
-tests_unit_server_nfs4_test_op_dir_LDADD = $(NFS4_LDADD)
-tests_unit_server_nfs4_test_op_io_LDADD = $(NFS4_LDADD)
-tests_unit_server_nfs4_test_op_readdir_LDADD = $(NFS4_LDADD)
-
-
-tests_unit_server_conf_test_exports_line_LDADD = libserver.la $(LDADD)
-# Tests that want an XFS of their own add these to their sources.
-XFS_FIXTURE = tests/unit/xfs_fixture.c tests/unit/xfs_fixture.h
-
-FS_SOURCES = tests/unit/server/fs/fs_fixture.c tests/unit/server/fs/fs_fixture.h $(XFS_FIXTURE)
-tests_unit_server_export_test_plain_map_SOURCES = tests/unit/server/export/test_plain_map.c $(FS_SOURCES)
-tests_unit_server_export_test_plain_map_LDADD = $(SERVER_LDADD)
-tests_unit_server_fs_test_handle_SOURCES = tests/unit/server/fs/test_handle.c $(FS_SOURCES)
-tests_unit_server_fs_test_handle_LDADD = $(SERVER_LDADD)
-tests_unit_server_fs_test_inode_SOURCES = tests/unit/server/fs/test_inode.c $(FS_SOURCES)
-tests_unit_server_fs_test_inode_LDADD = $(SERVER_LDADD)
-tests_unit_server_fs_test_posix_attr_SOURCES = tests/unit/server/fs/test_posix_attr.c $(FS_SOURCES)
-tests_unit_server_fs_test_posix_attr_LDADD = $(SERVER_LDADD)
-tests_unit_server_fs_test_posix_data_SOURCES = tests/unit/server/fs/test_posix_data.c $(FS_SOURCES)
-tests_unit_server_fs_test_posix_data_LDADD = $(SERVER_LDADD)
-tests_unit_server_fs_test_posix_dir_SOURCES = tests/unit/server/fs/test_posix_dir.c $(FS_SOURCES)
-tests_unit_server_fs_test_posix_dir_LDADD = $(SERVER_LDADD)
-tests_unit_server_fs_test_posix_modify_SOURCES = tests/unit/server/fs/test_posix_modify.c $(FS_SOURCES)
-tests_unit_server_fs_test_posix_modify_LDADD = $(SERVER_LDADD)
-tests_unit_server_fs_test_pseudo_SOURCES = tests/unit/server/fs/test_pseudo.c $(FS_SOURCES)
-tests_unit_server_fs_test_pseudo_LDADD = $(SERVER_LDADD)
-tests_unit_server_conf_test_conf_LDADD = $(SERVER_LDADD)
-tests_unit_server_conf_test_exports_LDADD = $(SERVER_LDADD)
-
-# Whole servers without exports, and a client of few words.
-WIRE = tests/unit/server/net/wire.c tests/unit/server/net/wire.h
-MDS_FIXTURE = $(WIRE) tests/unit/server/net/mds_fixture.c tests/unit/server/net/mds_fixture.h
-tests_unit_server_cb_test_cb_SOURCES = tests/unit/server/cb/test_cb.c $(MDS_FIXTURE)
-tests_unit_server_cb_test_cb_LDADD = $(SERVER_LDADD)
-tests_unit_server_nfs4_test_client_case_LDADD = $(SERVER_LDADD)
-tests_unit_server_nfs4_test_compound_SOURCES = tests/unit/server/nfs4/test_compound.c $(WIRE)
-tests_unit_server_nfs4_test_compound_LDADD = $(SERVER_LDADD)
-tests_unit_server_state_test_grace_SOURCES = tests/unit/server/state/test_grace.c $(MDS_FIXTURE)
-tests_unit_server_state_test_grace_LDADD = $(SERVER_LDADD)
-tests_unit_server_state_test_session_SOURCES = tests/unit/server/state/test_session.c $(MDS_FIXTURE)
-tests_unit_server_state_test_session_LDADD = $(SERVER_LDADD)
-
-# Fuzz targets: tests/fuzz/fuzz_X.c, corpus in tests/fuzz/corpus/X; configure --enable-fuzzers CC=clang.
-# Each needs its _LDFLAGS line, and an _LDADD line if it is not of the wire.
+# tests/fuzz/fuzz_X.c, corpus in tests/fuzz/corpus/X; configure --enable-fuzzers CC=clang.
+# Each needs its _LDFLAGS line, and an _LDADD line if it is of the client.
 fuzz_targets = \
 	tests/fuzz/fuzz_compound \
 	tests/fuzz/fuzz_conf \
@@ -257,41 +232,13 @@ if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 endif
 EXTRA_DIST += tests/fuzz/corpus
-tests_fuzz_fuzz_url_LDFLAGS = $(FUZZ_ENGINE)
-tests_fuzz_fuzz_url_LDADD = $(CLIENT_LDADD)
 tests_fuzz_fuzz_mds_LDFLAGS = $(FUZZ_ENGINE)
-tests_fuzz_fuzz_mds_LDADD = $(SERVER_LDADD)
 tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
-tests_fuzz_fuzz_conf_LDADD = $(SERVER_LDADD)
 tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
-tests_fuzz_fuzz_exports_LDADD = $(SERVER_LDADD)
 tests_fuzz_fuzz_compound_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_device_addr_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_fattr4_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_layout_update_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_rpc_record_LDFLAGS = $(FUZZ_ENGINE)
-
-tests_unit_server_nfs4_test_op_open_SOURCES = tests/unit/server/nfs4/test_op_open.c \
-	tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(STATE_FAKE)
-tests_unit_server_nfs4_test_op_open_LDADD = $(STATE_LDADD)
-
-# layouts
-LAYOUT_FAKE = tests/unit/server/layout/fake_layout.c tests/unit/server/layout/fake_layout.h $(STATE_FAKE)
-tests_unit_server_layout_test_commit_SOURCES = tests/unit/server/layout/test_commit.c $(LAYOUT_FAKE)
-tests_unit_server_layout_test_commit_LDADD = libserver.la $(LDADD)
-tests_unit_server_layout_test_conflict_LDADD = libserver.la $(LDADD)
-tests_unit_server_layout_test_extent_LDADD = libserver.la $(LDADD)
-tests_unit_server_layout_test_grant_SOURCES = tests/unit/server/layout/test_grant.c $(LAYOUT_FAKE)
-tests_unit_server_layout_test_grant_LDADD = libserver.la $(LDADD)
-tests_unit_server_layout_test_holder_SOURCES = tests/unit/server/layout/test_holder.c $(LAYOUT_FAKE)
-tests_unit_server_layout_test_holder_LDADD = libserver.la $(LDADD)
-tests_unit_server_layout_test_layout_SOURCES = tests/unit/server/layout/test_layout.c $(LAYOUT_FAKE)
-tests_unit_server_layout_test_layout_LDADD = libserver.la $(LDADD)
-tests_unit_server_nfs4_test_op_layout_SOURCES = tests/unit/server/nfs4/test_op_layout.c $(LAYOUT_FAKE)
-tests_unit_server_nfs4_test_op_layout_LDADD = libserver.la $(LDADD)
-tests_unit_server_layout_test_range_LDADD = libserver.la $(LDADD)
-tests_unit_server_net_test_worker_LDADD = libserver.la $(LDADD)
-tests_unit_server_layout_test_recall_SOURCES = tests/unit/server/layout/test_recall.c $(LAYOUT_FAKE)
-tests_unit_server_layout_test_recall_LDADD = libserver.la $(LDADD)
-tests_unit_server_layout_test_return_SOURCES = tests/unit/server/layout/test_return.c $(LAYOUT_FAKE)
-tests_unit_server_layout_test_return_LDADD = libserver.la $(LDADD)
+tests_fuzz_fuzz_url_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_url_LDADD = $(CLIENT_LDADD)

@@ -12,7 +12,7 @@
 #include "server/state/open.h"
 
 struct open_fake *of;
-static struct export_client rw_client = { .rw = true };
+static const struct export_client rw_client = { .rw = true }, ro_client;
 
 static struct open_fake_file *
 file_of(const struct inode *inode)
@@ -41,6 +41,7 @@ open_fake_add(const char *name, mode_t mode, uid_t uid)
 	ck_assert_uint_le(of->nfiles, OPEN_FAKE_FILES);
 	snprintf(f->name, sizeof f->name, "%s", name);
 	f->inode = fake_inode_new(mode & S_IFMT);
+	f->inode->export = &of->export;
 	f->st.stx.stx_mode = mode;
 	f->st.stx.stx_uid = f->st.stx.stx_gid = uid;
 	f->st.change = 100;
@@ -58,6 +59,8 @@ open_fake_setup(void)
 	open_fake_add("", S_IFDIR | 0777, 0);
 	of->c.mds = &of->mds;
 	of->c.minor = 1;
+	of->c.nops = 1;
+	of->c.max_reply = 4096;
 	arena_init(&of->c.arena, 0);
 	open_fake_be(0, 1000);
 }
@@ -79,18 +82,19 @@ open_fake_teardown(void)
 void
 open_fake_cd(struct open_fake_file *file)
 {
-	if (of->c.cur)
+	if (file) {
+		ck_assert_int_eq(compound_set_fh(&of->c, inode_get(file->inode)), NFS4_OK);
+	} else if (of->c.cur) {
 		inode_put(of->c.cur);
-	of->c.cur = file ? inode_get(file->inode) : NULL;
-	of->c.cur_opts = &rw_client;
-	of->c.cur_sid_valid = false;
+		of->c.cur = NULL;
+	}
 }
 
 void
 open_fake_be(unsigned client, uid_t uid)
 {
 	of->c.client = &of->client[client];
-	of->c.cred = (struct fs_cred){ .uid = uid, .gid = uid };
+	of->c.rpc_cred = (struct rpc_cred){ .flavor = AUTH_SYS, .uid = uid, .gid = uid };
 	open_fake_cd(&of->file[0]);
 }
 
@@ -207,7 +211,7 @@ fs_mounted_on(const struct inode *inode)
 	return inode->ino;
 }
 
-/* ---- layout/, net/, compound_fh.c ---- */
+/* ---- layout/, net/, compound.c ---- */
 
 nfsstat4
 layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enum layout_need need, uint64_t offset,
@@ -261,46 +265,12 @@ conn_export_client(struct conn *conn, const struct export_line *line, bool on_lo
 	(void)conn;
 	(void)line;
 	(void)on_loop;
-	return &rw_client;
+	return of->readonly ? &ro_client : &rw_client;
 }
 
-nfsstat4
-compound_set_fh(struct compound *c, struct inode *inode)
+/* Replies are no longer than what is there. */
+bool
+compound_grow(struct compound *c, uint32_t need)
 {
-	inode_put(c->cur);
-	c->cur = inode;
-	c->cur_sid_valid = false;
-	return NFS4_OK;
-}
-
-void
-compound_set_stateid(struct compound *c, const stateid4 *sid)
-{
-	c->cur_sid = *sid;
-	c->cur_sid_valid = true;
-}
-
-nfsstat4
-compound_resolve_stateid(struct compound *c, stateid4 *sid)
-{
-	if (!stateid_is_current(sid))
-		return NFS4_OK;
-	if (!c->cur_sid_valid)
-		return NFS4ERR_BAD_STATEID;
-	*sid = c->cur_sid;
-	return NFS4_OK;
-}
-
-nfsstat4
-compound_check_rw(struct compound *c)
-{
-	(void)c;
-	return of->readonly ? NFS4ERR_ROFS : NFS4_OK;
-}
-
-uint32_t
-compound_room(struct compound *c)
-{
-	(void)c;
-	return 4096;
+	return ax_left(&c->out) >= need;
 }

@@ -5,6 +5,7 @@
 #ifndef PNFS_TESTS_OPEN_FAKE_H
 #define PNFS_TESTS_OPEN_FAKE_H
 
+#include "server/export/export.h"
 #include "server/layout/layout.h"
 #include "server/nfs4/compound.h"
 #include "tests/unit/server/state/fake_state.h"
@@ -21,13 +22,14 @@ struct open_fake_file {
 struct open_fake {
 	struct mds mds;
 	struct client client[2];
+	struct export export;
 	struct compound c;
 	nfs_argop4 arg;
 	nfs_resop4 res;
 	struct open_fake_file file[OPEN_FAKE_FILES];	/* 0: the directory */
 	unsigned nfiles;
 
-	bool readonly;
+	bool readonly;			/* by its export's line; seen at the next open_fake_cd() */
 	nfsstat4 make_way;		/* what layouts answer */
 	int setattr_err;
 	unsigned setattr_fails_at;	/* FS_SET_ bits */

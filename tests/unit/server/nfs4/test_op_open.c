@@ -198,8 +198,8 @@ START_TEST(rights)
 		open_fake_be(0, 1000);
 		ck_assert_int_eq(do_open(name, t[i].access, 0), t[i].want);
 	}
-	open_fake_be(0, 1000);
 	of->readonly = true;
+	open_fake_be(0, 1000);
 	ck_assert_int_eq(do_open("a", 2, 0), NFS4ERR_ROFS);
 	open_fake_be(0, 1000);
 	ck_assert_int_eq(do_open("a", 1, 0), NFS4_OK);
