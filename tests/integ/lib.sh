@@ -31,7 +31,12 @@ check() {
 	if "$@"; then pass "$text"; else fail "$text ($*)"; fi
 }
 
+# BIN may be a build with sanitizers: what they have to say of the server, leaks at its end too, is a failure.
 finish() {
+	if grep -E 'Sanitizer:|runtime error:' "$W/mds.log" 2>/dev/null; then
+		fail "a sanitizer's report"
+		sed 's/^/    mds: /' "$W/mds.log" | grep -A 40 -E 'Sanitizer:|runtime error:' | head -n 60
+	fi
 	exit $test_failed
 }
 

@@ -5,6 +5,8 @@
 world_private "$@"
 requires tgtd tgtadm mkfs.xfs xfs_repair
 world_init garbage 512
+# With sanitizers: what is freed must not count as memory taken for long.
+export ASAN_OPTIONS="quarantine_size_mb=8:${ASAN_OPTIONS:-}"
 MDS_PORT_FIXED=$(world_port)
 world_mds block lease=20 grace=6 recall_timeout=5
 wire_run block 20 5 garbage
