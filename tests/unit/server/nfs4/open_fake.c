@@ -211,6 +211,13 @@ fs_mounted_on(const struct inode *inode)
 	return inode->ino;
 }
 
+bool
+fs_pseudo_leads(const struct inode *inode, bool (*admits)(const struct export *, void *), void *arg)
+{
+	(void)inode;
+	return admits(&of->export, arg);
+}
+
 /* ---- layout/, net/, compound.c ---- */
 
 nfsstat4
