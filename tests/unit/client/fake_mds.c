@@ -79,7 +79,7 @@ op_exchange(struct fake_mds *fake, const EXCHANGE_ID4args *args, XDR *out)
 		fake->create_status = NFS4ERR_SEQ_MISORDERED;
 	}
 	ok->eir_clientid = fake->clientid;
-	ok->eir_sequenceid = fake->create_seq + (known && atomic_load(&fake->exchange_lies) ? 0 : 1);
+	ok->eir_sequenceid = fake->create_seq + (known && atomic_load(&fake->exchange_lies) ? UINT32_MAX : 1);
 	ok->eir_flags = EXCHGID4_FLAG_USE_PNFS_MDS | (known ? EXCHGID4_FLAG_CONFIRMED_R : 0);
 	compound_res_put(out, OP_EXCHANGE_ID, &res.nfs_resop4_u);
 	return NFS4_OK;
@@ -93,8 +93,7 @@ op_create(struct fake_mds *fake, const CREATE_SESSION4args *args, XDR *out)
 	memset(&res, 0, sizeof res);
 	if (count(&fake->forget_client))
 		fake->confirmed = false, fake->clientid++;
-	if (count(&fake->create_skip))
-		fake->create_seq++;
+	fake->create_seq += (uint32_t)atomic_exchange(&fake->create_skip, 0);
 	/* The phases of RFC 8881 18.36.4. */
 	nfsstat4 status = args->csa_clientid != fake->clientid ? NFS4ERR_STALE_CLIENTID :
 	    args->csa_sequence == fake->create_seq ? fake->create_status :
@@ -229,6 +228,7 @@ op_any(struct fake_mds *fake, uint32_t op, const nfs_argop4 *arg, XDR *out)
 		return op_putrootfh(fake, out);
 	case OP_RECLAIM_COMPLETE:
 		atomic_fetch_add(&fake->reclaim_completes, 1);
+		atomic_fetch_and(&fake->sticky, ~(unsigned)SEQ4_STATUS_RESTART_RECLAIM_NEEDED);
 		put_status(out, op, NFS4_OK);
 		return NFS4_OK;
 	case OP_DESTROY_SESSION:

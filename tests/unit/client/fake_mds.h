@@ -44,8 +44,8 @@ struct fake_mds {
 	atomic_uint sticky;		/* of all, until it is changed */
 	atomic_int create_refused;	/* NOSPC for CREATE_SESSION */
 	atomic_bool create_uncounted;	/* ... without taking down its sequence */
-	atomic_int create_skip;		/* count on one further in CREATE_SESSION's slot than anybody was told */
-	atomic_bool exchange_lies;	/* EXCHANGE_ID's sequence for a client ID it knows is the one of before */
+	atomic_int create_skip;		/* count on by so much in CREATE_SESSION's slot than anybody was told */
+	atomic_bool exchange_lies;	/* EXCHANGE_ID's sequence for a client ID it knows is of long ago */
 	fake_more_fn *more;
 	void *more_arg;
 	atomic_int minor1;		/* knows minor version 1 only */

@@ -291,6 +291,113 @@ START_TEST(client_lost)
 }
 END_TEST
 
+/* ---- CREATE_SESSION's own slot (RFC 8881 18.36.4) ---- */
+
+/*
+ * The sequence is not the one the server expects, but it knows the client ID: nothing is lost, so nothing is reclaimed - and layouts that were
+ * held need not be given up.
+ */
+START_TEST(create_misordered)
+{
+	atomic_store(&fake.create_skip, 2);
+	atomic_store(&fake.forget_session, 1);
+	run(REQUESTS, MDS_CACHE);
+	ck_assert_int_eq(bad, 0);
+	ck_assert_int_eq(fake.done, REQUESTS);
+	ck_assert_int_eq(fake.sessions, 2);
+	ck_assert_int_eq(fake.exchanges, 2);	/* asked what it knows of us */
+	ck_assert_int_eq(reclaims, 1);
+	ck_assert_uint_eq(fake.clientid, 1);
+	ck_assert(mds_lease_valid(&mds));
+}
+END_TEST
+
+/* It does not even take the number it has told: a new client, by a new verifier, and state is reclaimed. */
+START_TEST(create_misordered_for_ever)
+{
+	atomic_store(&fake.exchange_lies, true);
+	atomic_store(&fake.create_skip, 2);
+	atomic_store(&fake.forget_session, 1);
+	run(REQUESTS, MDS_CACHE);
+	ck_assert_int_eq(bad, 0);
+	ck_assert_int_eq(fake.done, REQUESTS);
+	ck_assert_int_eq(reclaims, 2);
+	ck_assert_uint_eq(fake.clientid, 2);
+}
+END_TEST
+
+/* A refusal is counted in the slot, and repeated for the same sequence: the next attempt is by the next one. */
+START_TEST(create_refused)
+{
+	atomic_store(&fake.create_refused, 1);
+	atomic_store(&fake.forget_session, 1);
+	run(REQUESTS, MDS_CACHE);
+	ck_assert_int_eq(bad, 0);
+	ck_assert_int_eq(fake.sessions, 2);
+	ck_assert_int_eq(fake.exchanges, 1);
+	ck_assert_int_eq(reclaims, 1);
+	/* And by a server that does not count it. */
+	atomic_store(&fake.create_uncounted, true);
+	atomic_store(&fake.create_refused, 1);
+	atomic_store(&fake.forget_session, 1);
+	run(REQUESTS, MDS_CACHE);
+	ck_assert_int_eq(bad, 0);
+	ck_assert_int_eq(fake.sessions, 3);
+	ck_assert_int_eq(fake.exchanges, 1);
+	ck_assert_int_eq(reclaims, 1);
+	ck_assert_uint_eq(fake.clientid, 1);
+}
+END_TEST
+
+/* ---- SEQ4_STATUS flags that are the engine's ---- */
+
+/* BACKCHANNEL_FAULT: the session is drained and destroyed, another one made; the client ID stays (RFC 8881 18.46.3). */
+START_TEST(backchannel_fault)
+{
+	atomic_store(&fake.flags, SEQ4_STATUS_BACKCHANNEL_FAULT);
+	run(REQUESTS, MDS_CACHE);
+	run(1, 0);
+	ck_assert_int_eq(bad, 0);
+	ck_assert_int_eq(fake.destroyed, 1);
+	ck_assert_int_eq(fake.sessions, 2);
+	ck_assert_int_eq(fake.exchanges, 1);
+	ck_assert_int_eq(fake.done, REQUESTS + 1);
+	ck_assert_int_eq(fake.retries, 0);
+	ck_assert_int_eq(reclaims, 1);
+}
+END_TEST
+
+/* The one answer that renews nothing; the lease is good again with the first without the flag. */
+START_TEST(expired_renews_nothing)
+{
+	run(1, 0);
+	ck_assert(mds_lease_valid(&mds));
+	atomic_store(&fake.sticky, SEQ4_STATUS_EXPIRED_ALL_STATE_REVOKED);
+	run(1, 0);
+	ck_assert(!mds_lease_valid(&mds));
+	run(1, 0);
+	ck_assert(!mds_lease_valid(&mds));
+	atomic_store(&fake.sticky, 0);
+	run(1, 0);
+	ck_assert(mds_lease_valid(&mds));
+}
+END_TEST
+
+/* The session outlived a restart, the state did not: reclaimed once, though the flag is there until RECLAIM_COMPLETE was done. */
+START_TEST(reclaim_needed)
+{
+	atomic_store(&fake.sticky, SEQ4_STATUS_RESTART_RECLAIM_NEEDED);
+	run(1, 0);
+	for (unsigned i = 0; i < 200 && fake.reclaim_completes < 2; i++)
+		usleep(10000);
+	ck_assert_int_eq(fake.reclaim_completes, 2);
+	run(REQUESTS, 0);
+	ck_assert_int_eq(bad, 0);
+	ck_assert_int_eq(reclaims, 2);
+	ck_assert_int_eq(fake.sessions, 1);
+}
+END_TEST
+
 /* The connection goes, and by the time it is back the session is gone too. */
 START_TEST(dropped_and_lost)
 {
@@ -522,6 +629,12 @@ main(void)
 	tcase_add_test(t, session_lost);
 	tcase_add_test(t, client_lost);
 	tcase_add_test(t, dropped_and_lost);
+	tcase_add_test(t, create_misordered);
+	tcase_add_test(t, create_misordered_for_ever);
+	tcase_add_test(t, create_refused);
+	tcase_add_test(t, backchannel_fault);
+	tcase_add_test(t, expired_renews_nothing);
+	tcase_add_test(t, reclaim_needed);
 	tcase_add_test(t, delays);
 	tcase_add_test(t, status_flags);
 	tcase_add_test(t, callback_slots);
