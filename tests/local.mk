@@ -11,6 +11,7 @@ CLIENT_LDADD = libclient.la libbdev.la $(TEST_LIBS)
 unit_tests = \
 	tests/unit/client/test_bdev \
 	tests/unit/client/test_callback \
+	tests/unit/client/test_device \
 	tests/unit/client/test_io \
 	tests/unit/client/test_ioplan \
 	tests/unit/client/test_layout_commit \
@@ -19,6 +20,7 @@ unit_tests = \
 	tests/unit/client/test_layout_return \
 	tests/unit/client/test_lease \
 	tests/unit/client/test_mds \
+	tests/unit/client/test_recover \
 	tests/unit/client/test_topology \
 	tests/unit/client/test_url \
 	tests/unit/proto/layout/test_layout_xdr \
@@ -87,14 +89,30 @@ EXTRA_DIST += tests/unit/proto/rpc/peer_fixture.h tests/unit/proto/vector.h \
 
 # ---- what stands before the libraries in some of them ----
 
+tests_unit_client_test_bdev_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_callback_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_device_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_io_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_ioplan_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_layout_commit_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_layout_get_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_layout_map_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_layout_return_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_lease_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_mds_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_recover_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_topology_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_url_LDADD = $(CLIENT_LDADD)
 FAKE_MDS = tests/unit/client/fake_mds.c tests/unit/client/fake_mds.h
 FAKE_CLIENT = $(FAKE_MDS) tests/unit/client/fake_file.c tests/unit/client/fake_file.h \
 	tests/unit/client/fixture.c tests/unit/client/fixture.h
-tests_unit_client_test_io_SOURCES = tests/unit/client/test_io.c $(FAKE_CLIENT)
-tests_unit_client_test_layout_get_SOURCES = tests/unit/client/test_layout_get.c $(FAKE_CLIENT)
-tests_unit_client_test_layout_commit_SOURCES = tests/unit/client/test_layout_commit.c $(FAKE_CLIENT)
-tests_unit_client_test_layout_return_SOURCES = tests/unit/client/test_layout_return.c $(FAKE_CLIENT)
 tests_unit_client_test_callback_SOURCES = tests/unit/client/test_callback.c $(FAKE_CLIENT)
+tests_unit_client_test_device_SOURCES = tests/unit/client/test_device.c $(FAKE_CLIENT)
+tests_unit_client_test_io_SOURCES = tests/unit/client/test_io.c $(FAKE_CLIENT)
+tests_unit_client_test_layout_commit_SOURCES = tests/unit/client/test_layout_commit.c $(FAKE_CLIENT)
+tests_unit_client_test_layout_get_SOURCES = tests/unit/client/test_layout_get.c $(FAKE_CLIENT)
+tests_unit_client_test_layout_return_SOURCES = tests/unit/client/test_layout_return.c $(FAKE_CLIENT)
+tests_unit_client_test_recover_SOURCES = tests/unit/client/test_recover.c $(FAKE_CLIENT)
 tests_unit_client_test_mds_SOURCES = tests/unit/client/test_mds.c $(FAKE_MDS)
 
 # State without a server.

@@ -74,7 +74,7 @@ wrapped_submit(struct bdev *bdev, struct bdev_io *io)
 	if (atomic_load(&script.hold)) {
 		io->next = held;
 		held = io;
-	} else if (count(&script.fail)) {
+	} else if ((io->op == BDEV_WRITE || !atomic_load(&script.only_writes)) && count(&script.fail)) {
 		bdev_io_later(bdev, io, atomic_load(&script.error));
 	} else {
 		real_ops->submit(bdev, io);

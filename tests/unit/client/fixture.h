@@ -18,6 +18,7 @@ extern struct pnfs *mount;
 extern struct device_script {
 	atomic_int fail;		/* so many transfers end with ERROR */
 	atomic_int error;
+	atomic_bool only_writes;	/* reads do not fail */
 	atomic_bool hold;		/* transfers wait until fixture_release() */
 	atomic_bool down;		/* bdev_reconnect() fails too */
 	atomic_int reads, writes, reconnects;
