@@ -58,6 +58,7 @@ struct inode_private {
 	TAILQ_ENTRY(inode_private) lru;	/* while refs is 0 */
 	atomic_uint refs;		/* 0 <-> 1 only under fs->lock */
 	bool hashed, unlinked;		/* fs->lock */
+	bool spacious;			/* to be closed after its last use; fs->lock */
 	atomic_bool dirty;		/* unstable data was written and not committed */
 	atomic_bool random;		/* the data descriptor is FADV_RANDOM */
 	atomic_int data_fd;		/* -1: not open yet; set once */

@@ -215,7 +215,7 @@ inode_put(struct inode *inode)
 	 * Whoever puts it may be a loop: closing a descriptor with unstable data behind it, or the last one of a file without a name, waits for
 	 * storage.  So the sweeper does it.
 	 */
-	bool stays = p->hashed && !p->unlinked;
+	bool stays = p->hashed && !p->unlinked && !p->spacious;
 	if (stays) {
 		TAILQ_INSERT_TAIL(&fs->unused, p, lru);
 		fs->nunused++;

@@ -3,8 +3,9 @@
  * export is gone.  Called by posix_modify.c and fs.c.
  *
  * A cached descriptor keeps the space of a file that a local process removed, and
- * nobody tells us: a thread looks at the unused ones from time to time.  It is
- * started with the first inode, so not before a daemon has forked.
+ * nobody tells us: a thread looks at the unused ones from time to time.  It also keeps the space that XFS
+ * preallocates behind the end of a file that grows until its last writer closes it: so those with much of that are closed.
+ * The thread is started with the first inode, so not before a daemon has forked.
  */
 #include "server/fs/fs_private.h"
 
@@ -13,6 +14,7 @@
 
 #define SWEEP_SECONDS 10
 #define SWEEP_BATCH 64u
+#define SWEEP_SPARE (1u << 20)		/* bytes allocated beyond the size that are worth a close */
 
 static bool
 is_nameless(const struct inode *inode)
@@ -64,6 +66,22 @@ inode_drop_export(struct fs_export *fse)
 	}
 }
 
+/* Has it much more space than it has size?  (A file with holes has less: what it keeps behind its end stays until the descriptor is closed for another reason.) */
+static bool
+is_spacious(const struct inode *inode)
+{
+	struct statx stx;
+	return S_ISREG(inode->type) && atomic_load(&inode->priv->data_fd) >= 0 &&
+	    posix_stat(inode->fd, STATX_SIZE | STATX_BLOCKS, &stx) == 0 && stx.stx_blocks * 512 > stx.stx_size + SWEEP_SPARE;
+}
+
+static void
+set_spacious(struct inode *inode)
+{
+	LOCK_SCOPE(&inode->priv->fs->lock);
+	inode->priv->spacious = true;
+}
+
 void
 inode_sweep(struct fs *fs)
 {
@@ -81,6 +99,8 @@ inode_sweep(struct fs *fs)
 		for (unsigned i = 0; i < n; i++) {
 			if (is_nameless(batch[i]))
 				set_unlinked(batch[i]);
+			else if (is_spacious(batch[i]))
+				set_spacious(batch[i]);
 			inode_put(batch[i]);
 		}
 		pthread_mutex_lock(&fs->lock);

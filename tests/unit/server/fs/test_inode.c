@@ -104,6 +104,34 @@ START_TEST(unused_inodes_keep_to_the_bound)
 }
 END_TEST
 
+/* What a file system keeps behind the end of a file that was written comes back when the descriptor is closed. */
+START_TEST(space_behind_the_end)
+{
+	struct fs_env env;
+	struct inode *inode[3];
+	static const char *const names[] = { "spacious", "lean", "used" };
+	env_open(&env);
+	for (int i = 0; i < 3; i++) {
+		inode[i] = env_create(&env, names[i], 0600);
+		int fd = inode_data_fd(inode[i]);
+		ck_assert_int_eq(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, i == 1 ? 512 << 10 : 4 << 20), 0);
+	}
+	uint8_t handle[2][FS_HANDLE_MAX];
+	unsigned len = inode[0]->handle_len, before = open_fds();
+	for (int i = 0; i < 2; i++) {
+		memcpy(handle[i], inode[i]->handle, len);
+		inode_put(inode[i]);
+	}
+	inode_sweep(env.fs);
+	ck_assert(!fs_inode_cached(env.fs, handle[0], len));
+	ck_assert(fs_inode_cached(env.fs, handle[1], len));
+	ck_assert(fs_inode_cached(env.fs, inode[2]->handle, len));
+	ck_assert_uint_eq(open_fds(), before - 2);
+	inode_put(inode[2]);
+	env_close(&env);
+}
+END_TEST
+
 /* ---- who waits for the storage ---- */
 
 static pthread_t putter;
@@ -295,6 +323,7 @@ main(void)
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, concurrent_lookups_get_one_inode);
 	tcase_add_test(tc, unused_inodes_keep_to_the_bound);
+	tcase_add_test(tc, space_behind_the_end);
 	tcase_add_test(tc, putting_never_waits_for_storage);
 	tcase_add_test(tc, unlinked_file_is_served_while_in_use);
 	tcase_add_test(tc, renamed_over_file_is_served_while_in_use);
