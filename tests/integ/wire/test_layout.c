@@ -1,4 +1,6 @@
 /* Extents of LAYOUTGET replies, and what goes into and out of LAYOUTGET (RFC 8881 18.43; PITFALLS A3 to A11, A31 to A33). */
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/integ/wire/wire.h"
@@ -255,6 +257,7 @@ grant_sizes(void)
 	fprintf(stderr, "1 GiB in %u LAYOUTGETs, %u ms\n", calls, (unsigned)(now_ms() - began));
 	EXPECT_TRUE(calls <= 16);
 	layout_return(f, LAYOUTIOMODE4_ANY, 0, ALL);
+	OK(file_set_size(f, 0));		/* the server has it open for a while: the others need the space now */
 	file_close(f);
 	unlink(local_path("f"));
 }
@@ -276,6 +279,70 @@ no_space(void)
 	/* and nothing is left of it */
 	STATUS(file_close(f), NFS4_OK);
 	STATUS(client_end(c), NFS4_OK);
+}
+
+/*
+ * The last space is what XFS holds behind the end of a file that a local program is appending to (with dirty pages: else the kernel finds it itself): it is
+ * asked for before "no space" is said.
+ */
+static void
+held_space(void)
+{
+	struct client *c = client_new("c");
+	char cmd[600];
+	static uint8_t buf[MiB];
+	local_sparse("f", 64 * MiB);
+	struct file *f = file_open(c, "f", READ_WRITE);
+	REQUIRE(!system("sync"));
+	snprintf(cmd, sizeof cmd, "fallocate -l $(($(stat -f -c '%%a*%%S' %s) - 400 * 1048576)) %s", world.export, local_path("fill"));
+	REQUIRE(!system(cmd));
+	int fd = open(local_path("grows"), O_CREAT | O_RDWR | O_APPEND, 0666);
+	REQUIRE(fd >= 0);
+	for (unsigned i = 0; i < 130; i++)
+		REQUIRE(write(fd, buf, sizeof buf) == sizeof buf);
+	snprintf(cmd, sizeof cmd, "fallocate -l $(($(stat -f -c '%%a*%%S' %s) - 1048576)) %s", world.export, local_path("more"));
+	REQUIRE(!system(cmd));
+	nfsstat4 status = layout_get(f, LAYOUTIOMODE4_RW, 0, 32 * MiB, 32 * MiB)->status;
+	close(fd);
+	unlink(local_path("fill"));
+	unlink(local_path("more"));
+	unlink(local_path("grows"));
+	STATUS(status, NFS4_OK);
+}
+
+static char grown[512];
+
+static uint64_t
+grown_spare(void)
+{
+	struct stat st;
+	REQUIRE(!stat(grown, &st));
+	return (uint64_t)st.st_blocks * 512 - (uint64_t)st.st_size;
+}
+
+/* XFS gives a file that is appended to through the server up to as much again, and the server has it open. */
+static void
+append(void)
+{
+	struct client *c = client_new("c");
+	static uint8_t buf[512 * KiB];
+	local_make("f", 0, 5);
+	snprintf(grown, sizeof grown, "%s", local_path("f"));
+	struct file *f = file_open(c, "f", READ_WRITE);
+	for (unsigned i = 0; i < 80; i++)
+		OK(file_write(f, i * sizeof buf, buf, sizeof buf));
+	EXPECT_TRUE(grown_spare() > MiB);
+	STATUS(file_close(f), NFS4_OK);
+}
+
+/* It was closed by its last client a while ago: what it does not need is back.  (Waited for once; it has nothing to do with the type of layouts.) */
+static void
+append_over(void)
+{
+	REQUIRE(*grown);
+	for (uint64_t end = now_ms() + 15000; world.type == LAYOUT4_BLOCK_VOLUME && grown_spare() > MiB && now_ms() < end;)
+		world_pump(200);
+	EXPECT_TRUE(grown_spare() < MiB || world.type != LAYOUT4_BLOCK_VOLUME);
 }
 
 static void
@@ -300,6 +367,7 @@ failed_leave_nothing(void)
 }
 
 const struct wire_test tests_layout[] = {
+	{ "A39", "a file is appended to through the server, and closed", append },
 	{ "A3", "blocks given out hold no old data: zeros by LUN, by MDS, locally", no_old_data },
 	{ "A5", "sparse file: READ extents and NONE_DATA, contiguous; preallocated space is a hole", sparse_read },
 	{ "A6", "fragments from the middle: disjoint, increasing, the right states", from_the_middle },
@@ -309,6 +377,8 @@ const struct wire_test tests_layout[] = {
 	{ "A9", "loga_length, loga_minlength, overflow and end of file (tables 22 and 23)", lengths },
 	{ "A10", "iomode ANY and junk, other layout types, directories", iomodes },
 	{ "A11", "LAYOUTGET's stateid: kind, file, client, mode, seqid", stateids },
+	{ "A39", "what XFS held behind its end is free again", append_over },
+	{ "A32", "NOSPC not before what XFS holds behind the ends of files was asked for", held_space },
 	{ "A31", "a sequential write of 1 GiB in at most 16 LAYOUTGETs", grant_sizes },
 	{ "A32", "no space is NOSPC, at once", no_space },
 	{ "A33", "1,000 failing LAYOUTGETs leave no state", failed_leave_nothing },

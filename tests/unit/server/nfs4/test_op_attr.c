@@ -165,6 +165,22 @@ set_bits(void)
 	return m;
 }
 
+/* RFC 8154 2.4.9 has it rejected and not listed; for type 3 the administrator says the maximum I/O time. */
+START_TEST(no_layout_hint)
+{
+	uint32_t words[] = { 0, 1u << (FATTR4_LAYOUT_HINT - 32) };
+	char vals[] = "\0\0\0\3\0\0\0\10\0\0\0\0\0\0\0\36";
+	for (uint32_t minor = 1; minor <= 2; minor++) {
+		struct attr_mask all = attr_supported_at(minor);
+		ck_assert(!attr_has(&all, FATTR4_LAYOUT_HINT));
+	}
+	fake_cd(fake_file(&fake->node[0], "f", ""));
+	memset(&res, 0, sizeof res);
+	arg.nfs_argop4_u.opsetattr.obj_attributes = (fattr4){ { 2, words }, { sizeof vals - 1, vals } };
+	ck_assert_int_eq(op_setattr(&fake->c, &arg, &res), NFS4ERR_ATTRNOTSUPP);
+}
+END_TEST
+
 /* PITFALLS A19, A22: shrinking wants the blocks, from the one the new size is in. */
 START_TEST(setattr_size)
 {
@@ -275,6 +291,7 @@ main(void)
 	tcase_add_test(tc, verify_masks);
 	tcase_add_test(tc, access_table);
 	tcase_add_test(tc, access_bits);
+	tcase_add_test(tc, no_layout_hint);
 	tcase_add_test(tc, setattr_size);
 	tcase_add_test(tc, setattr_size_refused);
 	tcase_add_test(tc, setattr_partial);
