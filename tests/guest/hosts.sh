@@ -34,7 +34,7 @@ guest_start() {
 	GUEST_ADDRESS[$name]=10.99.0.$number
 	mkdir -p "$W/uml"
 	# the disk is shared with others and cached by the host, as the loop device is: no flags but c
-	TMPDIR=/dev/shm linux.uml mem=${GUEST_MEMORY:-768}M uml_dir="$W/uml" umid="$name" \
+	TMPDIR=/dev/shm setsid linux.uml mem=${GUEST_MEMORY:-768}M uml_dir="$W/uml" umid="$name" \
 		ubd0="$W/$name.cow,$GUEST_ROOT" ubd1c="$IMAGE" root=/dev/ubda ro rootfstype=ext4 \
 		con0=null,fd:1 con=null quiet init=/sbin/guest-init guest.host="$W/host" guest.name="$name" guest.role="$role" \
 		guest.address="${GUEST_ADDRESS[$name]}" "vec0:transport=tap,ifname=tap$number,depth=128,gro=1" \
@@ -69,8 +69,8 @@ guest_stop() {
 
 guest_kill() {
 	[ -n "${GUEST_PID[$1]:-}" ] || return 0
-	# its processes are threads traced by it: they go with it
-	kill -9 "${GUEST_PID[$1]}" 2>/dev/null
+	# it leads a group of its own; those that carry its threads and its programs do not end by themselves
+	kill -9 -- "-${GUEST_PID[$1]}" "${GUEST_PID[$1]}" 2>/dev/null
 	wait "${GUEST_PID[$1]}" 2>/dev/null
 	unset "GUEST_PID[$1]"
 	rm -f "$W/$1.cow"
@@ -83,7 +83,7 @@ on_slack() {
 
 # What each command finds set.
 on_prelude() {
-	echo "SLACK=$(on_slack)"
+	echo "SLACK=$2 NFSD=${NFSD:-}"
 	if [ "$1" = server ]; then
 		echo "D='$SERVER_FOLDER/${FOLDER:-}' TOOL='$SERVER_TOOL'"
 	else
@@ -112,11 +112,13 @@ on_guest() {
 }
 
 on() {
-	local name=$1 seconds=60 script
+	local name=$1 seconds=60 slack script
 	shift
 	case ${1:-} in [0-9]*) seconds=$1; shift ;; esac
 	if [ "${1:-}" = -- ]; then shift; script=$*; else script=$(cat); fi
-	script="$(on_prelude "$name")
+	slack=$(on_slack)
+	seconds=$((seconds * slack))
+	script="$(on_prelude "$name" "$slack")
 $script"
 	if [ "$name" = server ] && [ "$SERVER_KIND" = ours ]; then
 		timeout -k 5 "$seconds" bash -c '. "$0"/tests/guest/inside/lib.sh; eval "$1"' "$top" "$script" </dev/null 2>&1

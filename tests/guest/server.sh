@@ -21,6 +21,7 @@ server_ours() {
 }
 
 server_knfsd() {
+	NFSD=1
 	world_folder guest 3072
 	trap run_clean EXIT
 	guest_folder

@@ -1,0 +1,121 @@
+# One who wants what a client holds: a program on the server's host, another client.  Called by tests/guest/run.sh.
+# Each time the layout is recalled, comes back, and both see the right bytes, soon.
+
+# hold FILE...: client a keeps files open, with layouts for writing
+hold() {
+	on a <<-END
+		rm -f /run/held.*
+		for file in $*; do
+			(exec 5<>\$D/\$file
+			touch /run/held.\$file
+			while [ -e /run/held.\$file ]; do sleep .1; done) >/dev/null 2>&1 &
+			while [ ! -e /run/held.\$file ]; do sleep .05; done
+			ops_mark
+			\$TOOL write \$D/\$file 0 1048576 31
+			direct
+		done
+	END
+}
+
+release() {
+	on a -- 'rm -f /run/held.*; sleep .3'
+}
+
+# A program on the server's host, against what the client holds.
+scenario local "1 2" a 20
+scenario_local() {
+	local files='read write truncate remove over punch map' file
+	on server <<-END
+		for file in $files; do \$TOOL write \$D/\$file 0 1048576 30; done
+		\$TOOL write \$D/instead 0 1048576 32
+	END
+	hold $files
+	on server <<-'END'
+		within 3000 $TOOL check $D/read 0 1048576 31
+		within 3000 $TOOL write $D/write 262144 4096 33
+		within 3000 $TOOL truncate $D/truncate 4096
+		within 3000 $TOOL truncate $D/truncate 8192
+		within 3000 rm $D/remove
+		within 3000 mv $D/instead $D/over
+		within 3000 fallocate -p -o 262144 -l 262144 $D/punch
+		within 3000 $TOOL store $D/map 262144 4096 33
+	END
+	# what the client may believe of its caches until it looks again
+	release
+	on a <<-'END'
+		$TOOL check $D/read 0 1048576 31
+		$TOOL check $D/write 0 262144 31
+		$TOOL check $D/write 262144 4096 33
+		$TOOL check $D/write 266240 782336 31
+		equal "$(size $D/truncate)" 8192
+		$TOOL check $D/truncate 0 4096 31
+		equal "$(tail -c 4096 $D/truncate | tr -d '\0' | wc -c)" 0
+		[ ! -e $D/remove ]
+		$TOOL check $D/over 0 1048576 32
+		equal "$(tail -c +262145 $D/punch | head -c 262144 | tr -d '\0' | wc -c)" 0
+		$TOOL check $D/punch 524288 524288 31
+		$TOOL check $D/map 262144 4096 33
+		# and the client goes on
+		$TOOL write $D/write 0 1048576 34
+	END
+	on server -- '$TOOL check $D/write 0 1048576 34'
+}
+
+# A truncation on the server while the client writes: each byte is the client's or a hole.
+scenario race "1 2" a 20
+scenario_race() {
+	on server -- '$TOOL truncate $D/race 8388608'
+	on a <<-'END'
+		(for i in 1 2 3 4 5 6; do $TOOL write $D/race 0 8388608 35; done; touch /run/race.done) >/run/race.log 2>&1 &
+	END
+	on server <<-'END'
+		for i in 1 2 3 4; do
+			within 5000 $TOOL truncate $D/race 65536
+			within 5000 $TOOL truncate $D/race 8388608
+			sleep .2
+		done
+	END
+	on a 60 <<-'END'
+		while [ ! -e /run/race.done ]; do sleep .2; done
+		cat /run/race.log
+		rm /run/race.done
+		$TOOL write $D/race 0 8388608 36
+		caches_drop
+		$TOOL check $D/race 0 8388608 36
+	END
+	on server -- '$TOOL check $D/race 0 8388608 36'
+}
+
+# A second client reads, writes and truncates what the first holds.
+scenario two "1 2" "a b" 30
+scenario_two() {
+	on server <<-'END'
+		for file in read write truncate; do $TOOL write $D/$file 0 1048576 30; done
+	END
+	hold read write truncate
+	on b <<-'END'
+		ops_mark
+		within 3000 $TOOL check $D/read 0 1048576 31
+		within 3000 $TOOL write $D/write 262144 524288 37
+		direct
+		within 3000 $TOOL truncate $D/truncate 4096
+		within 3000 $TOOL truncate $D/truncate 8192
+	END
+	release
+	on a <<-'END'
+		$TOOL check $D/read 0 1048576 31
+		$TOOL check $D/write 0 262144 31
+		$TOOL check $D/write 262144 524288 37
+		equal "$(size $D/truncate)" 8192
+		$TOOL write $D/write 0 524288 38
+	END
+	on b <<-'END'
+		$TOOL check $D/write 0 524288 38
+		$TOOL check $D/write 524288 262144 37
+	END
+	on server <<-'END'
+		$TOOL check $D/write 0 524288 38
+		$TOOL check $D/write 524288 262144 37
+		$TOOL check $D/write 786432 262144 31
+	END
+}
