@@ -208,6 +208,16 @@ EXTRA_DIST += \
 	tests/conformance/expected-minor2.txt \
 	tests/conformance/pynfs_results.py \
 	tests/conformance/run-pynfs \
+	tests/guest/hosts.sh \
+	tests/guest/image.sh \
+	tests/guest/inside/agent \
+	tests/guest/inside/init \
+	tests/guest/inside/lib.sh \
+	tests/guest/run.sh \
+	tests/guest/scenarios/conflict.sh \
+	tests/guest/scenarios/data.sh \
+	tests/guest/scenarios/names.sh \
+	tests/guest/server.sh \
 	tests/integ/lib.sh \
 	tests/integ/test_client.sh \
 	tests/integ/test_export.sh \
