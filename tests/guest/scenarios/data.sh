@@ -76,8 +76,8 @@ scenario_sparse() {
 		caches_drop
 		$TOOL check $D/holes 3145728 65536 7
 		$TOOL check $D/holes 1048576 65536 6
-		equal "$(head -c 1048576 $D/holes | tr -d '\0' | wc -c)" 0
-		equal "$(tail -c 3000000 $D/holes | tr -d '\0' | wc -c)" 0
+		$TOOL check $D/holes 0 1048576 0
+		$TOOL check $D/holes 5308416 3080192 0
 	END
 	on server <<-'END'
 		$TOOL check $D/holes 3145728 65536 7
@@ -142,15 +142,15 @@ scenario_truncate() {
 		within 1000 $TOOL truncate $D/cut 1001000
 		within 1000 $TOOL truncate $D/cut 4194304
 		$TOOL check $D/cut 8192 991808 14
-		equal "$(tail -c 3194304 $D/cut | tr -d '\0' | wc -c)" 0
+		$TOOL check $D/cut 1000000 3194304 0
 		exec 5>&-
 		caches_drop
-		equal "$(tail -c 3194304 $D/cut | tr -d '\0' | wc -c)" 0
+		$TOOL check $D/cut 1000000 3194304 0
 	END
 	on server <<-'END'
 		$TOOL check $D/cut 0 8192 15
 		$TOOL check $D/cut 8192 991808 14
-		equal "$(tail -c 3194304 $D/cut | tr -d '\0' | wc -c)" 0
+		$TOOL check $D/cut 1000000 3194304 0
 		equal "$(size $D/cut)" 4194304
 	END
 }

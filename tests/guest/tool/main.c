@@ -7,7 +7,7 @@
  *	tool truncate FILE SIZE					ftruncate (coreutils' opens without waiting for leases)
  *	tool model FILE SECONDS SEED				random operations against a model
  *
- * OFFSET and LENGTH are bytes, multiples of 8 (of 4096 for direct).
+ * SEED 0: zeros.  OFFSET and LENGTH are bytes, multiples of 8 (of 4096 for direct).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +33,10 @@ pattern_fill(void *buf, size_t length, uint64_t offset, uint64_t seed)
 {
 	uint64_t *word = buf;
 
+	if (seed == 0) {
+		memset(buf, 0, length);
+		return;
+	}
 	for (size_t i = 0; i < length / sizeof(*word); i++) {
 		uint64_t x = (offset / sizeof(*word) + i + 1) * 0x9e3779b97f4a7c15u + seed * 0xd6e8feb86659fd93u;
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The bytes that belong at `offset` (a multiple of 8) of a file written with `seed`: no two blocks of a test are alike. */
+/* The bytes that belong at `offset` (a multiple of 8) of a file written with `seed` (0: zeros): no two blocks of a test are alike. */
 void pattern_fill(void *buf, size_t length, uint64_t offset, uint64_t seed);
 
 /* Prints the command's error with `what`, and returns 1. */
