@@ -66,6 +66,8 @@ libserver_la_SOURCES = \
 	server/layout/drain.c \
 	server/layout/extent.c \
 	server/layout/extent.h \
+	server/layout/former.c \
+	server/layout/former.h \
 	server/layout/grant.c \
 	server/layout/grant.h \
 	server/layout/holder.c \
@@ -76,6 +78,7 @@ libserver_la_SOURCES = \
 	server/layout/range.c \
 	server/layout/range.h \
 	server/layout/recall.c \
+	server/layout/record.c \
 	server/layout/return.c \
 	server/layout/return.h \
 	server/layout/returned.c \
@@ -150,6 +153,8 @@ libserver_la_SOURCES = \
 	server/state/session.c \
 	server/state/session.h \
 	server/state/stable.c \
+	server/state/stable_holder.c \
+	server/state/stable_private.h \
 	server/state/stateid.c \
 	server/state/stateid.h \
 	server/state/stateid_io.c

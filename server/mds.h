@@ -29,6 +29,7 @@
 struct devices;
 struct exporting;
 struct exports;
+struct formers;
 struct fs;
 struct grace;
 struct layouts;
@@ -52,6 +53,7 @@ struct mds {
 	struct layouts *layouts;	/* layout/layout.h */
 	struct devices *devices;	/* layout/device.h; made by the first device_open() */
 	struct grace *grace;		/* state/grace.c; NULL: there was none */
+	struct formers *formers;	/* layout/former.h: holders of a former life */
 	struct stable *stable;		/* state/stable.c: the store in state_dir */
 	struct workers *workers;	/* net/worker.h */
 	struct listener *listener;	/* net/listener.h */

@@ -393,6 +393,22 @@ device_find(struct mds *mds, const uint8_t id[DEVICE_ID_SIZE])
 	return NULL;
 }
 
+struct device *
+device_find_name(struct mds *mds, const char *name)
+{
+	struct devices *devices = devices_of(mds);
+	struct device *device;
+	if (!devices)
+		return NULL;
+	LOCK_SCOPE(&devices->lock);
+	LIST_FOREACH(device, &devices->list, link)
+		if (strcmp(device->conf->name, name) == 0) {
+			device->refs++;
+			return device;
+		}
+	return NULL;
+}
+
 bool
 device_admits(struct device *device, const struct sockaddr *addr)
 {

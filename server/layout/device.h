@@ -64,6 +64,8 @@ struct device *device_get(struct device *device);
 void device_put(struct device *device);
 /* By deviceid4; referenced.  NULL: unknown. */
 struct device *device_find(struct mds *mds, const uint8_t id[DEVICE_ID_SIZE]);
+/* The open one of [device NAME]; referenced.  NULL: none. */
+struct device *device_find_name(struct mds *mds, const char *name);
 /* Does one of the device's exports admit a client at ADDR?  (Its key opens the whole LUN.) */
 bool device_admits(struct device *device, const struct sockaddr *addr);
 /* EXPORT goes: drops its reference too. */

@@ -454,6 +454,8 @@ layout_get(struct mds *mds, const struct layout_ask *ask, struct layout_answer *
 		return refuse(&g, NFS4ERR_BADLAYOUT, REASON_EOF_BLOCK);
 	if (!plug || plug->prepare(ask->inode->export->device, &answer->why))
 		return NFS4ERR_LAYOUTUNAVAILABLE;
+	if (record_make(mds, ask->client, ask->inode))
+		return refuse(&g, NFS4ERR_LAYOUTUNAVAILABLE, REASON_IO_ERROR);
 	g.fresh = calloc(1, sizeof *g.fresh);
 	if (!g.fresh)
 		return NFS4ERR_DELAY;

@@ -35,7 +35,7 @@ static void holder_work(struct work *work);
 
 /* ---- the table ---- */
 
-static struct holder_key
+struct holder_key
 holder_key(const struct client *client, const struct inode *inode)
 {
 	struct holder_key key;
@@ -341,6 +341,7 @@ holder_fence_end(struct holder *holder)
 {
 	holder->fence = FENCE_NONE;
 	TAILQ_REMOVE(&holder->layouts->fences, holder, of_fences);
+	holder->layouts->records_stale = true;
 	holder_put_locked(holder);
 }
 
@@ -583,4 +584,5 @@ layout_client_gone_locked(struct mds *mds, struct client *client, enum layout_go
 		if (holder->client == client)
 			holder_client_gone(holder, client, why);
 	returned_client_gone_locked(layouts, client);
+	layouts->records_stale |= why != LAYOUT_GONE_STOPPING;
 }

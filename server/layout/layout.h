@@ -31,6 +31,11 @@ void layouts_free(struct mds *mds);
 void layouts_drain(struct mds *mds);
 /* Is all of it back, or cut off, and are the leases on files given up? */
 bool layouts_drained(struct mds *mds);
+/*
+ * Remove the records on disk of clients that are gone and hold nothing any more; STOPPING: of those that are there and hold nothing, too.  Writes to disk: no
+ * lock held.
+ */
+void records_sweep(struct mds *mds, bool stopping);
 /* Log what is still out, at an end that does not wait for it. */
 void layouts_report_left(struct mds *mds);
 

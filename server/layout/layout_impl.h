@@ -172,6 +172,8 @@ struct layouts {
 	struct holder_list fences;	/* those with a fence */
 	struct holder_list reaped;	/* to be freed without state_lock */
 	struct fenced_client *fenced;	/* uthash */
+	struct record *records;		/* uthash: what is on disk of clients of this life */
+	bool records_stale;		/* some may be of no use any more */
 	LIST_HEAD(, returned) returned[RETURNED_BUCKETS];
 	TAILQ_HEAD(, returned) returned_all;	/* oldest first */
 	unsigned nreturned;
@@ -287,6 +289,14 @@ void fenced_forget_stateid_locked(struct mds *mds, struct client *client);
 /* A fenced client asks for a layout: has it got word of the fence?  If so it is over. */
 bool fenced_still_locked(struct mds *mds, struct client *client, const struct cb_ref *ref);
 void fenced_free(struct layouts *layouts);
+
+struct holder_key holder_key(const struct client *client, const struct inode *inode);
+
+/* ---- record.c ---- */
+
+/* See to it that CLIENT is on record for INODE's device.  Writes to disk the first time: worker, no lock held.  0 or -errno: no layout, then. */
+int record_make(struct mds *mds, const struct client *client, const struct inode *inode);
+void records_free(struct layouts *layouts);
 
 /* ---- returned.c ---- */
 

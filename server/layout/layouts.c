@@ -193,6 +193,7 @@ layouts_free(struct mds *mds)
 	returned_free(layouts);
 	pthread_mutex_unlock(&mds->state_lock);
 	holders_reap(layouts);
+	records_free(layouts);
 	pthread_cond_destroy(&layouts->cond);
 	free(layouts);
 	mds->layouts = NULL;

@@ -244,8 +244,10 @@ server_stop(struct mds *mds)
 		listener_stop(mds);
 	if (mds->workers)
 		server_drain_loops(mds);
-	if (mds->layouts)
+	if (mds->layouts && mds->clients) {
 		layouts_report_left(mds);
+		records_sweep(mds, true);
+	}
 	if (mds->clients)
 		clients_free(mds);
 	server_drain_loops(mds);

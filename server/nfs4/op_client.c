@@ -7,6 +7,7 @@
 #include "config.h"
 #include "include/cleanup.h"
 #include "proto/nfs4/fsid.h"
+#include "server/layout/layout.h"
 #include "server/mds.h"
 #include "server/net/conn.h"
 #include "server/nfs4/client_case.h"
@@ -146,8 +147,11 @@ op_destroy_clientid(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 	if (status != NFS4_OK)
 		return status;
 	/* It had no state, so a record that stays by an error costs a grace period at most. */
-	if (stable)
+	if (stable) {
 		client_forget(mds, client);
+		/* Nor is it to be cut off after a restart. */
+		records_sweep(mds, false);
+	}
 	client_put(mds, client);
 	return NFS4_OK;
 }

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "include/log.h"
+#include "server/layout/former.h"
 #include "server/layout/layout.h"
 #include "server/mds.h"
 #include "server/state/session.h"
@@ -143,6 +144,7 @@ client_confirm_locked(struct mds *mds, struct client *client)
 	client->confirmed = true;
 	client->may_reclaim = grace_has_record_locked(mds, client->ownerid, client->ownerid_len);
 	client_enter_owner(mds->clients, client);
+	former_back_locked(mds, client);
 	atomic_store(&client->renewed_ms, mds_now_ms());
 }
 

@@ -106,7 +106,10 @@ bool grace_active(const struct mds *mds);
 /* May CLIENT reclaim now?  NFS4_OK, NO_GRACE, RECLAIM_BAD.  state_lock held. */
 nfsstat4 grace_check_reclaim_locked(struct mds *mds, struct client *client);
 
-/* Opens the store in state_dir; starts grace if records from before are found, and not at all otherwise. */
+/*
+ * Opens the store in state_dir; starts grace if records from before are found, of clients that may reclaim or of holders that may still write
+ * (layout/former.h), and not at all otherwise.
+ */
 int grace_start(struct mds *mds);
 void grace_stop(struct mds *mds);
 /* Has the grace period lasted long enough, or have all reclaimed?  Ends it then; may wait for the disk.  From lease_expire(). */
@@ -120,8 +123,32 @@ void stable_close(struct mds *mds);
 /* Begin a new life: what was recorded in the last one becomes "former" (or stays so, if the last one ended within its grace). */
 int stable_begin(struct mds *mds);
 int stable_former_each(struct mds *mds, void (*fn)(const void *ownerid, uint32_t len, void *arg), void *arg);
-/* Grace is over: forget the former life. */
+/* Grace is over: forget the former life, holders included. */
 int stable_former_drop(struct mds *mds);
+/* Seconds: the lease that clients of former lives may count on; 0: there are none. */
+uint32_t stable_former_lease(const struct mds *mds);
+
+/*
+ * A client that has, or had, layouts on a device: on record from before the first of them until none of its I/O can be under way any more
+ * (layout/record.c), so that the next life knows whom to wait for or cut off (layout/former.c).
+ */
+struct stable_holder {
+	uint64_t clientid;
+	const char *device;		/* name of its section */
+	const uint8_t *ownerid;
+	uint32_t ownerid_len;
+	uint8_t verifier[NFS4_VERIFIER_SIZE];	/* co_verifier: tells instances apart */
+	uint32_t layout_type;
+	uint32_t lease, max_io_time;	/* seconds, as they were then */
+	uint64_t key;			/* reservation key, 0: none */
+	struct sockaddr_storage addr;	/* without its port */
+};
+/* Durable when they return; without state_lock. */
+int stable_holder_put(struct mds *mds, const struct stable_holder *holder);
+/* By clientid and device. */
+int stable_holders_remove(struct mds *mds, const struct stable_holder *list, size_t n);
+/* FN's error ends it and is returned; FN may keep nothing it is given, nor change the store. */
+int stable_holder_each(struct mds *mds, int (*fn)(const struct stable_holder *holder, void *arg), void *arg);
 
 /* Durable when they return (0 or -errno); called without state_lock, from workers. */
 int stable_client_add(struct mds *mds, const void *ownerid, uint32_t len);

@@ -1,6 +1,7 @@
 /*
  * Grace (RFC 8881 8.4.2): after a restart those who are on record may reclaim, and nobody may take anything new.  There is
- * none if nobody is on record; it ends early when all who are have said RECLAIM_COMPLETE (PITFALLS D5).
+ * none if nobody is on record; it ends early when all who are have said RECLAIM_COMPLETE (PITFALLS D5), but not while a client of before may still write
+ * by a layout (layout/former.h).
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -10,6 +11,7 @@
 
 #include "include/cleanup.h"
 #include "include/log.h"
+#include "server/layout/former.h"
 #include "server/mds.h"
 #include "server/state/client.h"
 
@@ -26,7 +28,7 @@ struct grace {
 	uint64_t until_ms;
 	struct grace_record *records;	/* state_lock */
 	unsigned left;			/* not done; state_lock */
-	bool oom;
+	bool oom, told;
 };
 
 static void
@@ -69,12 +71,17 @@ grace_start(struct mds *mds)
 		err = stable_former_each(mds, grace_record_add, g);
 	if (!err && g->oom)
 		err = -ENOMEM;
+	if (!err)
+		err = formers_new(mds);
 	if (err)
 		return err;
-	if (g->left > 0) {
-		g->until_ms = mds_now_ms() + (uint64_t)mds->conf.grace * 1000;
+	unsigned formers = formers_count(mds);
+	if (g->left > 0 || formers > 0) {
+		/* At least the lease of the life before (RFC 8881 8.4.2.1). */
+		uint32_t lease = stable_former_lease(mds), s = mds->conf.grace > lease ? mds->conf.grace : lease;
+		g->until_ms = mds_now_ms() + (uint64_t)s * 1000;
 		atomic_store(&g->active, true);
-		log_info("grace for %u clients, at most %u s", g->left, mds->conf.grace);
+		log_info("grace for %u clients, at most %u s; %u may still write by layouts", g->left, s, formers);
 	}
 	return 0;
 }
@@ -105,6 +112,7 @@ grace_client_done_locked(struct mds *mds, struct client *client)
 {
 	if (!grace_active(mds))
 		return;
+	former_done_locked(mds, client);
 	struct grace_record *r = grace_find(mds->grace, client->ownerid, client->ownerid_len);
 	if (!r || r->done)
 		return;
@@ -121,8 +129,16 @@ grace_tick(struct mds *mds, uint64_t now_ms)
 	pthread_mutex_lock(&mds->state_lock);
 	unsigned left = g->left;
 	pthread_mutex_unlock(&mds->state_lock);
-	if (left > 0 && now_ms < g->until_ms)
+	bool reclaim_over = left == 0 || now_ms >= g->until_ms;
+	unsigned formers = formers_tick(mds, now_ms, reclaim_over);
+	if (!reclaim_over)
 		return;
+	if (formers) {
+		if (!g->told)
+			log_info("grace goes on: %u clients of before the restart may still write by layouts", formers);
+		g->told = true;
+		return;
+	}
 	/*
 	 * Durable before anybody may take what those who did not come would have reclaimed: a second restart must not let
 	 * them (RFC 8881 8.4.2.1, PITFALLS D4).
@@ -141,6 +157,7 @@ grace_stop(struct mds *mds)
 {
 	struct grace *g = mds->grace;
 	mds->grace = NULL;
+	formers_free(mds);
 	stable_close(mds);
 	if (!g)
 		return;

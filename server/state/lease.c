@@ -9,6 +9,7 @@
 #include "include/cleanup.h"
 #include "include/log.h"
 #include "server/cb/cb.h"
+#include "server/layout/layout.h"
 #include "server/mds.h"
 #include "server/net/worker.h"
 #include "server/state/client.h"
@@ -79,6 +80,8 @@ lease_expire(struct mds *mds, uint64_t now_ms)
 		lease_end(mds, s.found[i], &s);
 		client_put(mds, s.found[i]);
 	}
+	if (mds->layouts)
+		records_sweep(mds, false);
 	grace_tick(mds, now_ms);
 }
 

@@ -4,10 +4,12 @@
  *
  *   clients.0, clients.1   SHA-256 of co_ownerid -> co_ownerid; one is this life's, the other the former one's
  *   keys                   device name, NUL, key -> nothing
- *   meta                   "life": which of the two is this life's; "grace": the former one is still of use
+ *   holders                who may have I/O under way on which device (stable_holder.c)
+ *   meta                   "life": which of the two is this life's; "grace": the former one is still of use; "lease": seconds, the longest of both
  */
+#include "server/state/stable_private.h"
+
 #include <errno.h>
-#include <lmdb.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,19 +20,8 @@
 #include "server/state/client.h"
 
 #define MAP_SIZE (256u << 20)		/* address space; the file grows as needed */
-#define KEY_NAME_MAX 400u		/* device names; LMDB keys end at 511 */
 
-struct stable {
-	MDB_env *env;
-	MDB_dbi clients[2], keys, meta;
-	unsigned life;			/* index of this life's clients */
-};
-
-static void txn_abort_(MDB_txn **txn) { if (*txn) mdb_txn_abort(*txn); }
-#define TXN_SCOPE __attribute__((cleanup(txn_abort_)))
-
-/* LMDB's results: errno, or its own below 0. */
-static int
+int
 stable_errno(int rc)
 {
 	if (rc == 0)
@@ -40,9 +31,8 @@ stable_errno(int rc)
 	return rc > 0 ? -rc : -EIO;
 }
 
-/* Commit and forget; durable unless the environment says otherwise, and ours does not. */
-static int
-txn_commit(MDB_txn **txn)
+int
+stable_commit(MDB_txn **txn)
 {
 	int rc = mdb_txn_commit(*txn);
 	*txn = NULL;
@@ -61,8 +51,10 @@ stable_open_tables(struct stable *st)
 	if (!rc)
 		rc = mdb_dbi_open(txn, "keys", MDB_CREATE, &st->keys);
 	if (!rc)
+		rc = mdb_dbi_open(txn, "holders", MDB_CREATE, &st->holders);
+	if (!rc)
 		rc = mdb_dbi_open(txn, "meta", MDB_CREATE, &st->meta);
-	return rc ? stable_errno(rc) : txn_commit(&txn);
+	return rc ? stable_errno(rc) : stable_commit(&txn);
 }
 
 int
@@ -77,7 +69,7 @@ stable_open(struct mds *mds, const char *dir)
 	mds->stable = st;
 	int rc = mdb_env_create(&st->env);
 	if (!rc)
-		rc = mdb_env_set_maxdbs(st->env, 4);
+		rc = mdb_env_set_maxdbs(st->env, 5);
 	if (!rc)
 		rc = mdb_env_set_mapsize(st->env, MAP_SIZE);
 	if (!rc)
@@ -100,20 +92,39 @@ stable_close(struct mds *mds)
 	mds->stable = NULL;
 }
 
-static unsigned
+/* 0: there is none. */
+static uint32_t
 meta_get(MDB_txn *txn, MDB_dbi meta, const char *name)
 {
 	MDB_val key = { strlen(name), (void *)(uintptr_t)name }, val;
-	if (mdb_get(txn, meta, &key, &val) != 0 || val.mv_size != 1)
+	uint32_t v;
+	if (mdb_get(txn, meta, &key, &val) != 0)
 		return 0;
-	return *(const uint8_t *)val.mv_data;
+	if (val.mv_size == 1)		/* as it was once written */
+		return *(const uint8_t *)val.mv_data;
+	if (val.mv_size != sizeof v)
+		return 0;
+	memcpy(&v, val.mv_data, sizeof v);
+	return v;
 }
 
 static int
-meta_put(MDB_txn *txn, MDB_dbi meta, const char *name, uint8_t v)
+meta_put(MDB_txn *txn, MDB_dbi meta, const char *name, uint32_t v)
 {
-	MDB_val key = { strlen(name), (void *)(uintptr_t)name }, val = { 1, &v };
+	MDB_val key = { strlen(name), (void *)(uintptr_t)name }, val = { sizeof v, &v };
 	return mdb_put(txn, meta, &key, &val, 0);
+}
+
+/* Is anybody left of former lives: to reclaim, or to be waited for? */
+static int
+stable_any_former(struct stable *st, MDB_txn *txn, unsigned life, bool *any)
+{
+	MDB_stat clients, holders;
+	int rc = mdb_stat(txn, st->clients[life ^ 1], &clients);
+	if (!rc)
+		rc = mdb_stat(txn, st->holders, &holders);
+	*any = !rc && (clients.ms_entries || holders.ms_entries);
+	return rc;
 }
 
 int
@@ -125,6 +136,8 @@ stable_begin(struct mds *mds)
 	if (rc)
 		return stable_errno(rc);
 	unsigned life = meta_get(txn, st->meta, "life") & 1;
+	uint32_t lease = meta_get(txn, st->meta, "lease");
+	bool any;
 	/*
 	 * A life that ended within its grace has given nobody anything new: its own records are void, and those of the
 	 * life before it still stand (RFC 8881 8.4.2.1).
@@ -133,19 +146,19 @@ stable_begin(struct mds *mds)
 		life ^= 1;
 	rc = mdb_drop(txn, st->clients[life], 0);
 	if (!rc)
-		rc = meta_put(txn, st->meta, "life", (uint8_t)life);
+		rc = meta_put(txn, st->meta, "life", life);
 	if (!rc)
-		rc = meta_put(txn, st->meta, "grace", 1);
-	if (rc)
-		return stable_errno(rc);
-	MDB_stat stat;
-	rc = mdb_stat(txn, st->clients[life ^ 1], &stat);
-	if (!rc && stat.ms_entries == 0)
-		rc = meta_put(txn, st->meta, "grace", 0);
+		rc = stable_any_former(st, txn, life, &any);
+	if (!rc)
+		rc = meta_put(txn, st->meta, "grace", any);
+	/* A lease of before may be longer than ours, until its clients are no longer waited for. */
+	if (!rc)
+		rc = meta_put(txn, st->meta, "lease", any && lease > mds->conf.lease ? lease : mds->conf.lease);
 	if (rc)
 		return stable_errno(rc);
 	st->life = life;
-	return txn_commit(&txn);
+	st->former_lease = any ? lease : 0;
+	return stable_commit(&txn);
 }
 
 int
@@ -166,6 +179,12 @@ stable_former_each(struct mds *mds, void (*fn)(const void *ownerid, uint32_t len
 	return rc == MDB_NOTFOUND ? 0 : stable_errno(rc);
 }
 
+uint32_t
+stable_former_lease(const struct mds *mds)
+{
+	return mds->stable->former_lease;
+}
+
 int
 stable_former_drop(struct mds *mds)
 {
@@ -174,9 +193,14 @@ stable_former_drop(struct mds *mds)
 	int rc = mdb_txn_begin(st->env, NULL, 0, &txn);
 	if (!rc)
 		rc = mdb_drop(txn, st->clients[st->life ^ 1], 0);
+	/* Nothing is granted in grace: all of them are of former lives. */
+	if (!rc)
+		rc = mdb_drop(txn, st->holders, 0);
 	if (!rc)
 		rc = meta_put(txn, st->meta, "grace", 0);
-	return rc ? stable_errno(rc) : txn_commit(&txn);
+	if (!rc)
+		rc = meta_put(txn, st->meta, "lease", mds->conf.lease);
+	return rc ? stable_errno(rc) : stable_commit(&txn);
 }
 
 /* co_ownerid may be longer than a key of LMDB. */
@@ -199,7 +223,7 @@ stable_change(struct stable *st, MDB_dbi table, MDB_val *key, MDB_val *value)
 		rc = value ? mdb_put(txn, table, key, value, 0) : mdb_del(txn, table, key, NULL);
 	if (rc == MDB_NOTFOUND)
 		return 0;
-	return rc ? stable_errno(rc) : txn_commit(&txn);
+	return rc ? stable_errno(rc) : stable_commit(&txn);
 }
 
 int
@@ -227,7 +251,7 @@ static size_t
 scsi_key(uint8_t *buf, const char *device, uint64_t key)
 {
 	size_t len = strlen(device);
-	if (len > KEY_NAME_MAX)
+	if (len > STABLE_NAME_MAX)
 		return 0;
 	memcpy(buf, device, len + 1);
 	for (unsigned i = 0; i < 8; i++)
@@ -238,7 +262,7 @@ scsi_key(uint8_t *buf, const char *device, uint64_t key)
 static int
 scsi_key_change(struct mds *mds, const char *device, uint64_t scsi, bool add)
 {
-	uint8_t buf[KEY_NAME_MAX + 9];
+	uint8_t buf[STABLE_NAME_MAX + 9];
 	size_t len = scsi_key(buf, device, scsi);
 	MDB_val key = { len, buf }, val = { 0, buf };
 	if (len == 0)
@@ -262,7 +286,7 @@ int
 stable_key_each(struct mds *mds, const char *device, void (*fn)(uint64_t key, void *arg), void *arg)
 {
 	struct stable *st = mds->stable;
-	uint8_t buf[KEY_NAME_MAX + 9];
+	uint8_t buf[STABLE_NAME_MAX + 9];
 	size_t len = scsi_key(buf, device, 0);
 	TXN_SCOPE MDB_txn *txn = NULL;
 	MDB_cursor *cursor;

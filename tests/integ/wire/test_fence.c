@@ -447,6 +447,32 @@ target_restarted(void)
 	nexus_close(host);
 }
 
+/* Killed while the target does not confirm: the next life cuts the key off before anything else. */
+static void
+killed_in_the_fence(void)
+{
+	struct layout *l = begin("f");
+	struct layout_extent e = l->ext[0];
+	uint64_t key = client_key(silent, e.device);
+	struct nexus *host = host_login("killed");
+	EXPECT(host_register(host, key), 0);
+	EXPECT(host_write(host, &e), 0);
+	REQUIRE(world_do("kill -STOP $TGT_PID") == 0);
+	uint64_t began = now_ms();
+	while (now_ms() - began < world.recall * 1000u + 1500) {
+		STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
+		world_pump(100);
+	}
+	EXPECT(fences_of(silent), 0);
+	REQUIRE(world_do("kill -9 $MDS_PID; kill -CONT $TGT_PID") == 0);
+	EXPECT_TRUE(server_ended(other, 2000));
+	server_again();
+	struct pr_status st = keys_now(host);
+	EXPECT(key_is_there(&st, key), 0);
+	EXPECT(host_write(host, &e), -EBUSY);
+	nexus_close(host);
+}
+
 const struct wire_test tests_fence[] = {
 	{ "A28", "a fenced client: told, its commit refused; FREE_STATEID, and on through the MDS", fenced_may_not_commit },
 	{ "B2", "no fence confirmed: blocks stay out of use, others are served; then it goes on", unconfirmed },
@@ -467,6 +493,7 @@ const struct wire_test tests_unfenced[] = {
 const struct wire_test tests_scsi[] = {
 	{ "B1", "reserved type 6 before a layout is out; unregistered and fenced writes fail at the target", reserved },
 	{ "B12", "fenced before its first I/O; a late registration with the old key does not last, the way back is a new key", registered_late },
+	{ "B6", "kill -9 while the target does not confirm a fence: the key is off it before the next life serves", killed_in_the_fence },
 	{ "B7", "the target restarted without its registrations: reserved again before the next layout", target_restarted },
 	{ NULL, NULL, NULL },
 };

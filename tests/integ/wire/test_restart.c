@@ -178,6 +178,8 @@ never_back(void)
 	STATUS(status, NFS4_OK);
 	fprintf(stderr, "its blocks were free after %" PRIu64 " ms\n", now_ms() - began);
 	EXPECT_TRUE(now_ms() - began >= 4000);		/* it had its grace */
+	/* the command had its name, and its address, from the record */
+	EXPECT(world_do("(exit $(grep -c '%.12s.* 127.0.0.1$' $W/fences))", "wire_gone_"), 1);
 	STATUS(layout_get(g, LAYOUTIOMODE4_RW, 0, 4096, 4096)->status, NFS4_OK);
 }
 
@@ -206,9 +208,85 @@ return_in_grace(void)
 	EXPECT_TRUE(local_is("f", 0, 8192, 9) && local_is("f", 8192, 65536, 5));
 }
 
+/* The host was restarted, too: what it has now is not what it had, and what that had sent may be on its way for the maximum I/O time. */
+static void
+another_instance(void)
+{
+	c1 = client_new("again");
+	local_make("f", MiB, 5);
+	f = file_open(c1, "f", READ_WRITE);
+	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
+	restart();
+	c1->verifier[0] ^= 1;
+	come_back(c1);
+	uint64_t began = now_ms();
+	OK(client_reclaim_complete(c1));
+	f->is_open = f->held = false;
+	while (now_ms() - began < world.max_io * 1000u - 300) {
+		STATUS(try_open(c1, "f"), NFS4ERR_GRACE);
+		world_pump(200);
+	}
+	nfsstat4 status;
+	while ((status = try_open(c1, "f")) == NFS4ERR_GRACE && now_ms() - began < world.max_io * 1000u + 3000)
+		world_pump(100);
+	STATUS(status, NFS4_OK);
+	/* and nobody cut its host off */
+	EXPECT(world_do("(exit $(grep -c '%s' $W/fences))", "wire_again_"), 0);
+}
+
+/* Killed while a silent client's blocks wait for the time, its lease long over: nothing but the record on disk knows of it. */
+static void
+killed_in_the_wait(void)
+{
+	c1 = client_new("silent");
+	c2 = client_new("other");
+	local_make("f", MiB, 5);
+	f = file_open(c1, "f", READ_WRITE);
+	g = file_open(c2, "f", READ_WRITE);
+	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
+	c1->policy = CB_SILENT;
+	uint64_t began = now_ms();
+	while (now_ms() - began < world.lease * 1000u + 2500) {
+		STATUS(file_try_size(g, 4096), NFS4ERR_DELAY);
+		world_pump(200);
+	}
+	EXPECT(server_logged("lease is over") > 0, 1);
+	restart();
+	began = now_ms();
+	come_back(c2);
+	OK(reclaim_open(g, c2, READ_WRITE));
+	OK(client_reclaim_complete(c2));
+	/* all who may reclaim have done so, but its blocks are not free */
+	unsigned least = (world.lease + world.max_io) * 1000u;
+	while (now_ms() - began < least - 500) {
+		STATUS(file_try_size(g, 4096), NFS4ERR_GRACE);
+		world_pump(200);
+	}
+	nfsstat4 status;
+	while ((status = file_try_size(g, 4096)) != NFS4_OK && now_ms() - began < least + 4000)
+		world_pump(100);
+	STATUS(status, NFS4_OK);
+	EXPECT(local_size("f"), 4096);
+	/* it is off the record: the next restart does not wait for it */
+	restart();
+	began = now_ms();
+	come_back(c2);
+	OK(reclaim_open(g, c2, READ_WRITE));
+	OK(client_reclaim_complete(c2));
+	while ((status = file_try_size(g, 8192)) != NFS4_OK && now_ms() - began < 4000)
+		world_pump(100);
+	STATUS(status, NFS4_OK);
+}
+
+const struct wire_test tests_restart_unfenced[] = {
+	{ "B6", "type 3, no command: kill -9 while blocks wait for lease and maximum I/O time: they wait after the restart, too", killed_in_the_wait },
+	{ NULL, NULL, NULL },
+};
+
 const struct wire_test tests_restart[] = {
 	{ "A34", "kill -9 and restart: GRACE for what is new, reclaims of OPEN and LAYOUTCOMMIT, early end, same handles", reclaimed },
 	{ "A34", "LAYOUTCOMMIT and LAYOUTRETURN with reclaim: the bytes are right", return_in_grace },
-	{ "A35", "a holder that does not come back after the restart has its grace, then its blocks are free", never_back },
+	{ "A35", "a holder that does not come back after the restart has its grace, then is cut off, then its blocks are free", never_back },
+	{ "B6", "a holder that comes back after the restart as another instance: its old I/O is waited for", another_instance },
 	{ NULL, NULL, NULL },
 };

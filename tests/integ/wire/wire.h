@@ -53,7 +53,7 @@ struct wire_test {
 	void (*fn)(void);
 };
 extern const struct wire_test tests_layout[], tests_grant[], tests_commit[], tests_recall[], tests_conflict[], tests_session[], tests_backchannel[],
-    tests_device[], tests_fence[], tests_unfenced[], tests_scsi[], tests_former[], tests_reload[], tests_restart[], tests_garbage[];
+    tests_device[], tests_fence[], tests_unfenced[], tests_scsi[], tests_former[], tests_reload[], tests_restart[], tests_restart_unfenced[], tests_garbage[];
 
 uint64_t now_ms(void);
 void wire_expect(const char *file, int line, const char *what, int64_t got, int64_t want);

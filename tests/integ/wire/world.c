@@ -307,7 +307,8 @@ static const struct {
 } suites[] = {
 	{ "layout", tests_layout }, { "grant", tests_grant }, { "commit", tests_commit }, { "recall", tests_recall },
 	{ "conflict", tests_conflict }, { "session", tests_session }, { "backchannel", tests_backchannel }, { "device", tests_device },
-	{ "fence", tests_fence }, { "unfenced", tests_unfenced }, { "scsi", tests_scsi }, { "former", tests_former }, { "reload", tests_reload }, { "restart", tests_restart }, { "garbage", tests_garbage },
+	{ "fence", tests_fence }, { "unfenced", tests_unfenced }, { "scsi", tests_scsi }, { "former", tests_former }, { "reload", tests_reload }, { "restart", tests_restart },
+	{ "restart-unfenced", tests_restart_unfenced }, { "garbage", tests_garbage },
 };
 
 static void

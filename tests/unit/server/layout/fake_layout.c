@@ -79,6 +79,45 @@ device_fence(struct device *device, const struct fence_target *target)
 	return w.fence_result;
 }
 
+static unsigned
+on_disk(uint64_t clientid)
+{
+	unsigned i = 0;
+
+	while (i < w.non_disk && w.on_disk[i].clientid != clientid)
+		i++;
+	return i;
+}
+
+int
+stable_holder_put(struct mds *mds, const struct stable_holder *holder)
+{
+	unsigned i = on_disk(holder->clientid);
+
+	ck_assert_int_eq(pthread_mutex_trylock(&mds->state_lock), 0);
+	pthread_mutex_unlock(&mds->state_lock);
+	ck_assert_str_eq(holder->device, "paper");
+	if (w.stable_err)
+		return w.stable_err;
+	w.nstable++;
+	w.on_disk[i].clientid = holder->clientid;
+	w.on_disk[i].key = holder->key;
+	w.non_disk += i == w.non_disk;
+	return 0;
+}
+
+int
+stable_holders_remove(struct mds *mds, const struct stable_holder *list, size_t n)
+{
+	(void)mds;
+	for (size_t j = 0; j < n; j++) {
+		unsigned i = on_disk(list[j].clientid);
+		ck_assert_uint_lt(i, w.non_disk);
+		w.on_disk[i] = w.on_disk[--w.non_disk];
+	}
+	return 0;
+}
+
 struct client *
 client_find_locked(struct mds *mds, uint64_t id)
 {
@@ -303,7 +342,8 @@ fake_world_init(uint32_t layout_type)
 	w.line.path = (char *)(uintptr_t)"/paper";
 	w.export = (struct export){ .refs = 1, .mds = &w.mds, .line = &w.line, .is_xfs = true, .block_size = 4096,
 		.device = &w.device, .ops = &fake_ops, .layout_type = layout_type };
-	w.device = (struct device){ .refs = 1, .layout_type = layout_type };
+	static const struct device_conf conf = { .name = (char *)(uintptr_t)"paper" };
+	w.device = (struct device){ .refs = 1, .layout_type = layout_type, .conf = &conf };
 	memcpy(w.device.id, "device of paper!", DEVICE_ID_SIZE);
 	for (unsigned i = 0; i < FAKE_CLIENTS; i++) {
 		fake_client_init(&w.client[i], 100 + i);
@@ -344,6 +384,8 @@ fake_world_end(void)
 	while (w.ncalls)
 		fake_answer((unsigned)(w.call[0].client - w.client), -ECONNRESET);
 	fake_pass(300000);
+	records_sweep(&w.mds, false);
+	ck_assert_uint_eq(w.non_disk, 0);
 	ck_assert(TAILQ_EMPTY(&w.mds.layouts->files));
 	ck_assert(TAILQ_EMPTY(&w.mds.layouts->fences));
 	ck_assert(TAILQ_EMPTY(&w.mds.layouts->recalls));

@@ -65,6 +65,10 @@ extern struct fake_world {
 	unsigned nfenced;
 	uint64_t fenced_key[64];
 	void (*in_fence)(void);		/* while the target is being talked to */
+	/* holders on disk */
+	int stable_err;
+	struct { uint64_t clientid, key; } on_disk[FAKE_CLIENTS];
+	unsigned non_disk, nstable;	/* nstable: how often it was written */
 	/* what the provider says */
 	int lease_err, map_err, commit_err;
 	enum reason why;

@@ -301,6 +301,99 @@ START_TEST(expired_while_recalled)
 }
 END_TEST
 
+/* ---- on record (PITFALLS B6) ---- */
+
+/* Before the first layout, once for all files, and by the new key after a fence. */
+START_TEST(recorded_first)
+{
+	ck_assert_uint_eq(w.non_disk, 1);
+	ck_assert_uint_eq(w.on_disk[0].clientid, w.client[0].id);
+	ck_assert_uint_eq(w.on_disk[0].key, 0x1000);
+	struct fake_file *second = fake_file_new(16 * U);
+	stateid4 open = fake_open(0, second, true);
+	ck_assert_int_eq(fake_get(0, second, &open, true, 0, U).status, NFS4_OK);
+	ck_assert_uint_eq(w.nstable, 1);
+	/* No record, no layout. */
+	w.stable_err = -ENOSPC;
+	stateid4 other = fake_open(1, second, true);
+	struct fake_got got = fake_get(1, second, &other, false, 8 * U, U);
+	ck_assert_int_eq(got.status, NFS4ERR_LAYOUTUNAVAILABLE);
+	ck_assert_int_eq(got.a.why, REASON_IO_ERROR);
+	ck_assert_ptr_null(layout_find_locked(second->inode, &w.client[1]));
+	w.stable_err = 0;
+	/* Returned: it may come again at any time. */
+	ck_assert(!give_back(0, &held, 0, UINT64_MAX));
+	records_sweep(&w.mds, false);
+	ck_assert_uint_eq(w.non_disk, 1);
+	client_gone(0, LAYOUT_GONE_DESTROYED);
+	records_sweep(&w.mds, false);
+	ck_assert_uint_eq(w.non_disk, 0);
+}
+END_TEST
+
+/* The client is long gone, but its fence is not confirmed: a server that is killed now must know of it. */
+START_TEST(recorded_until_confirmed)
+{
+	w.fence_result = -EIO;
+	client_gone(0, LAYOUT_GONE_EXPIRED);
+	for (unsigned i = 0; i < 20; i++) {
+		fake_pass(5000);
+		records_sweep(&w.mds, false);
+		ck_assert_uint_eq(w.non_disk, 1);
+	}
+	w.fence_result = 0;
+	fake_pass(31000);
+	records_sweep(&w.mds, false);
+	ck_assert_uint_eq(w.non_disk, 0);
+}
+END_TEST
+
+START_TEST(recorded_until_time_is_over)
+{
+	w.fence_result = -EOPNOTSUPP;
+	w.now_ms += 91000;
+	client_gone(0, LAYOUT_GONE_EXPIRED);
+	fake_pass(28000);
+	records_sweep(&w.mds, false);
+	ck_assert_uint_eq(w.non_disk, 1);
+	fake_pass(2000);
+	records_sweep(&w.mds, false);
+	ck_assert_uint_eq(w.non_disk, 0);
+}
+END_TEST
+
+/* At the end only those stay on record that still hold something. */
+START_TEST(recorded_over_the_end)
+{
+	struct fake_file *second = fake_file_new(16 * U);
+	stateid4 open = fake_open(1, second, true);
+	struct fake_got got = fake_get(1, second, &open, true, 0, U);
+	ck_assert_int_eq(got.status, NFS4_OK);
+	ck_assert_uint_eq(w.non_disk, 2);
+	layouts_drain(&w.mds);
+	ck_assert_uint_eq(w.nsent, 2);
+	ck_assert_int_eq(fake_get(1, second, &open, true, 8 * U, U).status, NFS4ERR_RECALLCONFLICT);
+	stateid4 other = fake_open(2, second, true);
+	ck_assert_int_eq(fake_get(2, second, &other, false, 0, U).status, NFS4ERR_LAYOUTTRYLATER);
+	ck_assert(!layouts_drained(&w.mds));
+	bool present;
+	ck_assert_int_eq(fake_return(1, second, &got.a.sid, 0, UINT64_MAX, &present), NFS4_OK);
+	got = fake_get(2, second, &other, false, 0, U);
+	ck_assert_int_eq(got.status, NFS4ERR_LAYOUTTRYLATER);
+	ck_assert_int_eq(got.a.why, REASON_STOPPING);
+	fake_workers_run();
+	ck_assert(!layouts_drained(&w.mds));
+	records_sweep(&w.mds, true);
+	ck_assert_uint_eq(w.non_disk, 1);
+	ck_assert_uint_eq(w.on_disk[0].clientid, w.client[0].id);
+	ck_assert(!give_back(0, &held, 0, UINT64_MAX));
+	fake_workers_run();
+	ck_assert(layouts_drained(&w.mds));
+	records_sweep(&w.mds, true);
+	ck_assert_uint_eq(w.non_disk, 0);
+}
+END_TEST
+
 /* ---- local processes ---- */
 
 START_TEST(local_break_of_a_silent_client)
@@ -470,8 +563,8 @@ main(void)
 	const TTest *const scsi[] = { deadline, fence_noticed_by_the_flag, return_at_the_deadline, fence_fails_then_succeeds,
 		return_while_the_fence_fails, former_keys_are_cut_off,
 		fifty_files_one_preempt, expired, replaced_and_destroyed, expired_while_recalled,
-		local_break_of_a_silent_client };
-	const TTest *const block[] = { timed, timed_expired, timed_replaced, timed_replaced_late, failing_command_gives_way_to_time,
+		local_break_of_a_silent_client, recorded_first, recorded_until_confirmed, recorded_over_the_end };
+	const TTest *const block[] = { recorded_until_time_is_over, timed, timed_expired, timed_replaced, timed_replaced_late, failing_command_gives_way_to_time,
 		failing_command_of_an_expired, acknowledged_while_the_command_fails };
 	Suite *suite = suite_create("holder");
 	add_tests(suite, "scsi", setup, scsi, sizeof scsi / sizeof *scsi);
