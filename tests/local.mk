@@ -254,19 +254,23 @@ fuzz_targets = \
 	tests/fuzz/fuzz_layout_update \
 	tests/fuzz/fuzz_mds \
 	tests/fuzz/fuzz_rpc_record \
+	tests/fuzz/fuzz_scsi \
 	tests/fuzz/fuzz_url
 FUZZ_ENGINE = $(AM_LDFLAGS) -fsanitize=fuzzer
 if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 endif
 EXTRA_DIST += tests/fuzz/corpus
-tests_fuzz_fuzz_mds_LDFLAGS = $(FUZZ_ENGINE)
-tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
-tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_compound_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_device_addr_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_fattr4_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_layout_update_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_mds_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_rpc_record_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_scsi_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_url_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_device_addr_LDADD = $(CLIENT_LDADD)
+tests_fuzz_fuzz_scsi_LDADD = libbdev.la $(LDADD)
 tests_fuzz_fuzz_url_LDADD = $(CLIENT_LDADD)
