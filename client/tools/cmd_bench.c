@@ -96,7 +96,7 @@ run_cells(struct pnfs_file *file, struct pnfs_map *map, const char *initiator, u
 	uint64_t span = raw.extents[0].length < size ? raw.extents[0].length : size;
 	int err = span < 32u << 20 ? -EFBIG : raw_open(&raw, raw.extents[0].device, initiator);
 	if (err == -EFBIG)
-		fputs("pnfs: bench: the first extent of the file is shorter than 32 MiB\n", stderr);
+		tool_complain("bench: the first extent of the file is shorter than 32 MiB");
 	for (unsigned i = 0; i < NCELLS && !err; i++)
 		err = run_cell(&cells[i], file, &raw, span, pairs, out);
 	raw_close(&raw);
@@ -145,19 +145,20 @@ cmd_bench(struct tool *tool, int argc, char **argv)
 	char *name;
 	unsigned long pairs = argc > 1 ? strtoul(argv[1], NULL, 10) : 20;
 	if (pairs < 1 || pairs > MAX_PAIRS) {
-		fprintf(stderr, "pnfs: bench: '%s' is not a number of pairs from 1 to %u\n", argv[1], MAX_PAIRS);
+		tool_complain("bench: '%s' is not a number of pairs from 1 to %u", argv[1], MAX_PAIRS);
 		return EXIT_USAGE;
 	}
 	tool->options.direct = PNFS_DIRECT_REQUIRE;
 	int err = tool_mount(tool, argv[0], &mount, &name);
 	if (err)
-		return tool_fail(argv[0], err);
+		return tool_fail_mount(argv[0], err);
 	json_t *out = json_array();
 	int status = EXIT_DONE;
 	err = bench_file(tool, mount, name, (unsigned)pairs, out);
 	if (err) {
 		status = tool_fail(argv[0], err);
 	} else if (tool->json) {
+		tool->reported = true;
 		json_dumpf(out, stdout, JSON_INDENT(1));
 		putchar('\n');
 	} else {

@@ -10,11 +10,14 @@
 #include "include/cleanup.h"
 
 static int
-copy_failed(const char *what, int err, uint64_t at)
+copy_failed(const struct tool *tool, const char *what, int err, uint64_t at)
 {
 	char where[4200];
 	snprintf(where, sizeof where, "%s at byte %llu", what, (unsigned long long)at);
-	return tool_fail(where, err);
+	int status = tool_fail(where, err);
+	if (!tool->json)
+		tool_print_fallbacks(tool);
+	return status;
 }
 
 /* Read FILE into FD; an exit status. */
@@ -32,27 +35,36 @@ fetch_file(struct tool *tool, struct pnfs_file *file, const char *name, int fd)
 	progress_end();
 	tool_note_fallbacks(tool, file);
 	if (err)
-		return copy_failed(name, err, at);
+		return copy_failed(tool, name, err, at);
 	if (tool->json)
 		tool_note_extents(tool, file, 0, UINT64_MAX, tool->bytes);
 	return EXIT_DONE;
 }
 
+/* Copy URL to standard output, or to the local file PATH - which is not touched before the other one is open. */
 static int
-fetch(struct tool *tool, const char *url, int fd)
+fetch(struct tool *tool, const char *url, const char *path)
 {
 	struct pnfs *mount;
 	struct pnfs_file *file;
 	char *name;
 	int err = tool_mount(tool, url, &mount, &name);
 	if (err)
-		return tool_fail(url, err);
-	int status;
+		return tool_fail_mount(url, err);
+	int status = EXIT_ERROR;
+	CLEANUP_CLOSE int fd = -1;
 	err = pnfs_open(mount, name, O_RDONLY, 0, &file);
 	if (err) {
 		status = tool_fail(url, err);
 	} else {
-		status = fetch_file(tool, file, name, fd);
+		if (path && (fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+			tool_complain("%s: %s", path, strerror(errno));
+		else
+			status = fetch_file(tool, file, name, path ? fd : STDOUT_FILENO);
+		if (status == EXIT_DONE && path && fsync(fd) && errno != EINVAL && errno != EROFS) {	/* a pipe has none */
+			tool_complain("%s: %s", path, strerror(errno));
+			status = EXIT_ERROR;
+		}
 		err = pnfs_close(file);
 		if (status == EXIT_DONE)
 			status = err ? tool_fail(url, err) : tool_report(tool, mount);
@@ -67,29 +79,18 @@ cmd_cat(struct tool *tool, int argc, char **argv)
 {
 	(void)argc;
 	if (tool->json) {
-		fputs("pnfs: cat and --json both want standard output\n", stderr);
+		tool_complain("cat and --json both want standard output");
 		return EXIT_USAGE;
 	}
 	tool->quiet = true;
-	return fetch(tool, argv[0], STDOUT_FILENO);
+	return fetch(tool, argv[0], NULL);
 }
 
 int
 cmd_get(struct tool *tool, int argc, char **argv)
 {
 	(void)argc;
-	CLEANUP_CLOSE int fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (fd < 0) {
-		fprintf(stderr, "pnfs: %s: %s\n", argv[1], strerror(errno));
-		return EXIT_ERROR;
-	}
-	int status = fetch(tool, argv[0], fd);
-	bool done = status == EXIT_DONE || status == EXIT_NOT_DIRECT;
-	if (done && fsync(fd) && errno != EINVAL && errno != EROFS) {	/* a pipe has none */
-		fprintf(stderr, "pnfs: %s: %s\n", argv[1], strerror(errno));
-		return EXIT_ERROR;
-	}
-	return status;
+	return fetch(tool, argv[0], argv[1]);
 }
 
 /*
@@ -109,7 +110,7 @@ store_file(struct tool *tool, struct pnfs_file *file, int fd, const char *name)
 	progress_end();
 	tool_note_fallbacks(tool, file);
 	if (err)
-		return copy_failed(name, err, at);
+		return copy_failed(tool, name, err, at);
 	err = pnfs_fsync(file);
 	if (err)
 		return tool_fail(name, err);
@@ -129,13 +130,13 @@ cmd_put(struct tool *tool, int argc, char **argv)
 	char *name;
 	CLEANUP_CLOSE int fd = open(argv[0], O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		fprintf(stderr, "pnfs: %s: %s\n", argv[0], fd < 0 ? strerror(errno) : "not a regular file");
+		tool_complain("%s: %s", argv[0], fd < 0 ? strerror(errno) : "not a regular file");
 		return EXIT_ERROR;
 	}
 	tool->bytes = (uint64_t)st.st_size;
 	int err = tool_mount(tool, url, &mount, &name);
 	if (err)
-		return tool_fail(url, err);
+		return tool_fail_mount(url, err);
 	int status;
 	err = pnfs_open(mount, name, O_RDWR | O_CREAT | O_TRUNC, st.st_mode & 0777, &file);
 	if (err) {

@@ -85,7 +85,7 @@ show(struct tool *tool, const char *url, bool into_directory)
 	struct stat st;
 	int err = tool_mount(tool, url, &mount, &name);
 	if (err)
-		return tool_fail(url, err);
+		return tool_fail_mount(url, err);
 	json_t *list = tool->json ? json_array() : NULL;
 	err = pnfs_stat(mount, name, &st);
 	if (!err && into_directory && S_ISDIR(st.st_mode)) {
@@ -95,8 +95,10 @@ show(struct tool *tool, const char *url, bool into_directory)
 		err = list_entry(&ent, list);
 	}
 	int status = err ? tool_fail(url, err) : EXIT_DONE;
-	if (!err && list)
+	if (!err && list) {
 		print_json(into_directory ? list : json_array_get(list, 0));
+		tool->reported = true;
+	}
 	json_decref(list);
 	pnfs_unmount(mount);
 	free(name);
@@ -124,7 +126,7 @@ parse_bytes(const char *arg, uint64_t *out)
 	errno = 0;
 	unsigned long long v = strtoull(arg, &end, 0);
 	if (errno || end == arg || *end || *arg == '-') {
-		fprintf(stderr, "pnfs: '%s' is not a number of bytes\n", arg);
+		tool_complain("'%s' is not a number of bytes", arg);
 		return false;
 	}
 	*out = v;
@@ -181,7 +183,7 @@ cmd_map(struct tool *tool, int argc, char **argv)
 		return EXIT_USAGE;
 	int err = tool_mount(tool, argv[0], &mount, &name);
 	if (err)
-		return tool_fail(argv[0], err);
+		return tool_fail_mount(argv[0], err);
 	int status = EXIT_DONE;
 	err = map_file(tool, mount, name, offset, length);
 	if (err)

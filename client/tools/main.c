@@ -69,7 +69,7 @@ parse_direct(const char *arg, enum pnfs_direct *direct)
 			*direct = modes[i].mode;
 			return true;
 		}
-	fprintf(stderr, "pnfs: --direct: '%s' is none of auto, never, require\n", arg);
+	tool_complain("--direct: '%s' is none of auto, never, require", arg);
 	return false;
 }
 
@@ -80,7 +80,7 @@ parse_number(const char *what, const char *arg, unsigned min, unsigned max, unsi
 	errno = 0;
 	unsigned long v = strtoul(arg, &end, 10);
 	if (errno || end == arg || *end || v < min || v > max) {
-		fprintf(stderr, "pnfs: %s: '%s' is not a number from %u to %u\n", what, arg, min, max);
+		tool_complain("%s: '%s' is not a number from %u to %u", what, arg, min, max);
 		return false;
 	}
 	*out = (unsigned)v;
@@ -131,12 +131,12 @@ run_command(struct tool *tool, int argc, char **argv)
 		if (strcmp(cmd->name, argv[0]))
 			continue;
 		if (argc - 1 < cmd->min || argc - 1 > cmd->max) {
-			fprintf(stderr, "usage: pnfs [OPTION]... %s %s\n", cmd->name, cmd->args);
+			tool_complain("usage: pnfs [OPTION]... %s %s", cmd->name, cmd->args);
 			return EXIT_USAGE;
 		}
 		return cmd->run(tool, argc - 1, argv + 1);
 	}
-	fprintf(stderr, "pnfs: no command '%s'; see pnfs --help\n", argv[0]);
+	tool_complain("no command '%s'; see pnfs --help", argv[0]);
 	return EXIT_USAGE;
 }
 
@@ -155,6 +155,8 @@ main(int argc, char **argv)
 		tool.started = tool_now();
 		status = run_command(&tool, argc - optind, argv + optind);
 	}
+	if (tool.json && !tool.reported && status != EXIT_DONE)
+		tool_report_failure(&tool, status);
 	json_decref(tool.extents);
 	json_decref(tool.fallbacks);
 	free(tool.devices);

@@ -1,6 +1,7 @@
 /* Shared by the subcommands of pnfs: mounting by a file's URL, errors, the report of what went where. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +17,57 @@ tool_now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+static char failure[512];		/* the first error, for --json */
+
+void
+tool_complain(const char *fmt, ...)
+{
+	va_list ap;
+	char text[sizeof failure];
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "pnfs: %s\n", text);
+	if (!failure[0])
+		memcpy(failure, text, sizeof failure);
+}
+
 int
 tool_fail(const char *what, int err)
 {
 	const char *why = pnfs_error();
-	fprintf(stderr, "pnfs: %s: %s%s%s\n", what, strerror(-err), *why ? ": " : "", why);
+	size_t len = strlen(what);
+	/* libpnfs's words say more than the number, or the same; transfers leave none. */
+	if (!strcmp(why, "no error") || !strcmp(why, strerror(-err)))
+		why = "";
+	if (!strncmp(why, what, len) && !strncmp(why + len, ": ", 2))
+		why += len + 2;
+	tool_complain("%s: %s%s%s", what, strerror(-err), *why ? ": " : "", why);
 	return err == -EOPNOTSUPP ? EXIT_DIRECT_IMPOSSIBLE : EXIT_ERROR;
+}
+
+int
+tool_fail_mount(const char *url, int err)
+{
+	int status = tool_fail(url, err);
+	return err == -EINVAL ? EXIT_USAGE : status;
+}
+
+void
+tool_report_failure(const struct tool *tool, int status)
+{
+	json_t *none = json_array();
+	/* A message may quote a name that is not UTF-8, which JSON cannot have. */
+	for (char *p = failure; *p; p++)
+		if ((unsigned char)*p >= 0x80 || (unsigned char)*p < ' ')
+			*p = '?';
+	json_t *out = json_pack("{s:s,s:i,s:O,s:O}", "error", failure[0] ? failure : "wrong usage", "status", status,
+	    "extents", tool->extents ? tool->extents : none, "fallbacks", tool->fallbacks ? tool->fallbacks : none);
+	if (out)
+		json_dumpf(out, stdout, JSON_INDENT(1));
+	putchar('\n');
+	json_decref(out);
+	json_decref(none);
 }
 
 int
@@ -131,11 +177,17 @@ report_text(const struct tool *tool, const struct pnfs_stats *st, double seconds
 	    "READ %" PRIu64 " WRITE %" PRIu64 " LAYOUTGET %" PRIu64 " LAYOUTCOMMIT %" PRIu64 " LAYOUTRETURN %" PRIu64
 	    " recalls %" PRIu64 "\n", tool->bytes, seconds, seconds > 0 ? (double)tool->bytes / seconds / 1e6 : 0.,
 	    direct, mds, st->nfs_read, st->nfs_write, st->layoutget, st->layoutcommit, st->layoutreturn, st->recalls);
+	tool_print_fallbacks(tool);
+}
+
+void
+tool_print_fallbacks(const struct tool *tool)
+{
 	size_t i;
 	json_t *fb;
 	json_array_foreach(tool->fallbacks, i, fb)
-		fprintf(stderr, "through the MDS: %" JSON_INTEGER_FORMAT " bytes at %" JSON_INTEGER_FORMAT ": %s\n",
-		    json_integer_value(json_object_get(fb, "length")), json_integer_value(json_object_get(fb, "offset")),
+		fprintf(stderr, "%s: %" JSON_INTEGER_FORMAT " bytes at %" JSON_INTEGER_FORMAT ": %s\n",
+		    tool->options.direct == PNFS_DIRECT_REQUIRE ? "not direct" : "through the MDS", json_integer_value(json_object_get(fb, "length")), json_integer_value(json_object_get(fb, "offset")),
 		    json_string_value(json_object_get(fb, "reason")));
 }
 
@@ -145,10 +197,12 @@ tool_report(struct tool *tool, struct pnfs *mount)
 	struct pnfs_stats st;
 	pnfs_get_stats(mount, &st);
 	double seconds = tool_now() - tool->started;
-	if (tool->json)
+	if (tool->json) {
 		report_json(tool, &st, seconds);
-	else if (!tool->quiet)
+		tool->reported = true;
+	} else if (!tool->quiet) {
 		report_text(tool, &st, seconds);
+	}
 	bool mds = st.mds_read + st.mds_write > 0;
 	return mds && tool->options.direct == PNFS_DIRECT_AUTO ? EXIT_NOT_DIRECT : EXIT_DONE;
 }

@@ -13,6 +13,7 @@ enum { EXIT_DONE = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NOT_DIRECT = 3, EXIT_
 
 struct tool {
 	bool json, quiet;
+	bool reported;			/* JSON is on stdout */
 	struct pnfs_options options;
 	const char **devices;
 	unsigned ndevices;
@@ -39,8 +40,16 @@ int cmd_bench(struct tool *tool, int argc, char **argv);
 /* Monotonic seconds. */
 double tool_now(void);
 
+/* "pnfs: TEXT" on stderr; kept for tool_report_failure(). */
+void tool_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* An error in words on stderr; EXIT_ERROR, or EXIT_DIRECT_IMPOSSIBLE if ERR is that of --direct require. */
 int tool_fail(const char *what, int err);
+/* The same of tool_mount(): a wrong URL is EXIT_USAGE. */
+int tool_fail_mount(const char *url, int err);
+/* With --json there is an object on stdout in any case: "error" in words, "status", and what was noted. */
+void tool_report_failure(const struct tool *tool, int status);
+/* Why bytes did not go direct, on stderr. */
+void tool_print_fallbacks(const struct tool *tool);
 
 /*
  * Mount the directory of a file URL: "nfs://host/export/dir/file" becomes a

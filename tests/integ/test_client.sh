@@ -92,4 +92,42 @@ start chain "$URL" chained
 check "reads of holes chained in callbacks, and a close with writes under way" ended
 start hole "$URL" filled
 check "a hole that was read, then filled through the server, is read as filled" ended
+
+# ---- the command: exit statuses, and JSON in any case ----
+# tool STATUS OPTION...: no device unless one is given
+tool() {
+	local want=$1
+	shift
+	env -u PNFS_DEVICES "$BIN/pnfs" "$@" >"$W/out" 2>"$W/err"
+	local got=$?
+	[ $got = "$want" ] || { cat "$W/out" "$W/err"; return 1; }
+}
+# json EXPRESSION: of what the tool printed, d
+json() { python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$W/out" "$1"; }
+got() { cmp -s "$MNT/filled" "$W/got"; }
+
+check "get, directly: 0" tool 0 --json --device "$LUN" get "$URL/filled" "$W/got"
+check "... the bytes" got
+check "... the report" json 'd["bytes"] == 1000000 and d["mds_bytes"] == 0 and d["nfs_read"] == 0 and d["extents"] and not d["fallbacks"]'
+check "get without a device: 3" tool 3 --json get "$URL/filled" "$W/got"
+check "... the bytes" got
+check "... the report says why" json 'd["direct_bytes"] == 0 and d["mds_bytes"] and d["fallbacks"][0]["reason"] == "no-device"'
+check "... in words" tool 3 get "$URL/filled" "$W/got"
+check "... with the reason" grep -q "through the MDS: .*no-device" "$W/err"
+check "--direct require without a device: 4" tool 4 --json --direct require get "$URL/filled" "$W/not"
+check "... the report says why" json 'd["status"] == 4 and d["error"] and d["fallbacks"][0]["reason"] == "no-device"'
+check "... in words" tool 4 --direct require get "$URL/filled" "$W/not"
+check "... with the reason" grep -q "not direct: .*no-device" "$W/err"
+check "--direct never: 0" tool 0 --json --direct never --device "$LUN" get "$URL/filled" "$W/got"
+check "... the report" json 'd["direct_bytes"] == 0 and d["layoutget"] == 0'
+check "map without a device: 4" tool 4 --json map "$URL/filled"
+check "... the report" json '"no-device" in d["error"]'
+check "put, directly: 0" tool 0 --json --device "$LUN" put "$W/got" "$URL/put"
+check "a file that is not there: 1" tool 1 --json get "$URL/none" "$W/got"
+check "... the report" json 'd["status"] == 1 and "No such file" in d["error"]'
+check "... and the local file is as it was" got
+check "stat and ls: 0" tool 0 --json stat "$URL/filled"
+check "... the report" json 'd["size"] == 1000000 and d["type"] == "file"'
+check "a wrong URL: 2" tool 2 --json ls "http://127.0.0.1/"
+check "... the report" json 'd["status"] == 2'
 finish
