@@ -122,7 +122,11 @@ check "--direct never: 0" tool 0 --json --direct never --device "$LUN" get "$URL
 check "... the report" json 'd["direct_bytes"] == 0 and d["layoutget"] == 0'
 check "map without a device: 4" tool 4 --json map "$URL/filled"
 check "... the report" json '"no-device" in d["error"]'
-check "put, directly: 0" tool 0 --json --device "$LUN" put "$W/got" "$URL/put"
+head -c 1048576 /dev/urandom >"$W/whole"
+check "put of whole blocks, directly: 0" tool 0 --json --device "$LUN" put "$W/whole" "$URL/put"
+check "... the report" json 'd["direct_bytes"] == 1048576 and d["nfs_write"] == 0'
+check "put with an unaligned end: 3" tool 3 --json --device "$LUN" put "$W/got" "$URL/put"
+check "... the report says why" json 'd["fallbacks"][0]["reason"] == "eof-block"'
 check "a file that is not there: 1" tool 1 --json get "$URL/none" "$W/got"
 check "... the report" json 'd["status"] == 1 and "No such file" in d["error"]'
 check "... and the local file is as it was" got
