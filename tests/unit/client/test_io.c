@@ -347,6 +347,7 @@ START_TEST(timeout_mount)
 	double start = fixture_now();
 	ck_assert_int_eq(pnfs_mount(url, &options, &m), -ETIMEDOUT);
 	ck_assert_double_le(fixture_now() - start, 3.5);
+	ck_assert_double_ge(fixture_now() - start, .9);
 	fake_stop(&fake);
 }
 END_TEST
