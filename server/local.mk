@@ -66,6 +66,7 @@ libserver_la_SOURCES = \
 	server/layout/drain.c \
 	server/layout/extent.c \
 	server/layout/extent.h \
+	server/layout/fenced.c \
 	server/layout/former.c \
 	server/layout/former.h \
 	server/layout/grant.c \

@@ -271,6 +271,7 @@ void recalls_init(void);
 
 /* ---- holder.c ---- */
 
+struct holder_key holder_key(const struct client *client, const struct inode *inode);
 /* CLIENT on INODE's device; NULL without memory. */
 struct holder *holder_get_locked(struct mds *mds, struct client *client, const struct inode *inode);
 /* Free it if it holds nothing and nothing is going on. */
@@ -283,14 +284,20 @@ bool holder_fencing_locked(struct mds *mds, const struct client *client, const s
 void holder_print_name(char name[HOLDER_NAME], const uint8_t *ownerid, uint32_t len);
 void holders_tick_locked(struct mds *mds, uint64_t now_ms);
 void holders_reap(struct layouts *layouts);
+/* Its target may come to know it by KEY, too. */
+void holder_add_key(struct holder *holder, uint64_t key);
+
+/* ---- fenced.c ---- */
+
+/* CLIENT was cut off; it goes. */
+void fenced_begin_locked(struct layouts *layouts, struct client *client);
+void fenced_end_locked(struct layouts *layouts, const struct client *client);
 /* A stateid of CLIENT was revoked, or one that was is freed. */
 void fenced_note_locked(struct mds *mds, struct client *client);
 void fenced_forget_stateid_locked(struct mds *mds, struct client *client);
 /* A fenced client asks for a layout: has it got word of the fence?  If so it is over. */
 bool fenced_still_locked(struct mds *mds, struct client *client, const struct cb_ref *ref);
 void fenced_free(struct layouts *layouts);
-
-struct holder_key holder_key(const struct client *client, const struct inode *inode);
 
 /* ---- record.c ---- */
 

@@ -1,5 +1,6 @@
 /* The stable store over kills, and who may reclaim after which restart (RFC 8881 8.4.2). */
 #include <check.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +151,74 @@ START_TEST(scsi_keys)
 }
 END_TEST
 
+/* ---- holders ---- */
+
+static const struct stable_holder holder_a = { .clientid = 0x1122334455667788, .device = "lun", .ownerid = (const uint8_t *)"owner a",
+	.ownerid_len = 7, .verifier = { 1, 2, 3, 4, 5, 6, 7, 8 }, .layout_type = 3, .lease = 90, .max_io_time = 30, .key = 42,
+	.addr.ss_family = AF_INET };
+static unsigned nholders;
+
+static int
+note_holder(const struct stable_holder *h, void *arg)
+{
+	const struct stable_holder *want = arg;
+	nholders++;
+	if (!want || h->clientid != want->clientid || strcmp(h->device, want->device))
+		return 0;
+	ck_assert_uint_eq(h->ownerid_len, want->ownerid_len);
+	ck_assert_mem_eq(h->ownerid, want->ownerid, want->ownerid_len);
+	ck_assert_mem_eq(h->verifier, want->verifier, sizeof h->verifier);
+	ck_assert_uint_eq(h->layout_type, want->layout_type);
+	ck_assert_uint_eq(h->lease, want->lease);
+	ck_assert_uint_eq(h->max_io_time, want->max_io_time);
+	ck_assert_uint_eq(h->key, want->key);
+	ck_assert_int_eq(h->addr.ss_family, want->addr.ss_family);
+	ck_assert_mem_eq(&((const struct sockaddr_in *)(const void *)&h->addr)->sin_addr,
+	    &((const struct sockaddr_in *)(const void *)&want->addr)->sin_addr, 4);
+	return 0;
+}
+
+/* As long as one is there, a life that begins is in grace, whoever may reclaim. */
+START_TEST(holders)
+{
+	struct stable_holder a = holder_a, b = holder_a;
+	((struct sockaddr_in *)(void *)&a.addr)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	b.device = "lun2";
+	store.conf.lease = 17;
+	ck_assert_int_eq(stable_open(&store, dir), 0);
+	ck_assert_int_eq(stable_begin(&store), 0);
+	ck_assert_uint_eq(stable_former_lease(&store), 0);
+	ck_assert_int_eq(stable_holder_put(&store, &b), 0);
+	a.key = 41;
+	ck_assert_int_eq(stable_holder_put(&store, &a), 0);
+	a.key = 42;
+	ck_assert_int_eq(stable_holder_put(&store, &a), 0);	/* the same with another key */
+	ck_assert_int_eq(stable_holders_remove(&store, &b, 1), 0);
+	ck_assert_int_eq(stable_holders_remove(&store, &b, 1), 0);
+	stable_close(&store);
+	/* Two lives, the first of which ends in its grace, with a shorter lease. */
+	for (unsigned i = 0; i < 2; i++) {
+		nholders = 0;
+		store.conf.lease = 5;
+		ck_assert_int_eq(stable_open(&store, dir), 0);
+		ck_assert_int_eq(stable_begin(&store), 0);
+		ck_assert_uint_eq(stable_former_lease(&store), 17);
+		ck_assert_int_eq(stable_holder_each(&store, note_holder, &a), 0);
+		ck_assert_uint_eq(nholders, 1);
+		if (i == 1)
+			ck_assert_int_eq(stable_former_drop(&store), 0);
+		stable_close(&store);
+	}
+	nholders = 0;
+	ck_assert_int_eq(stable_open(&store, dir), 0);
+	ck_assert_int_eq(stable_begin(&store), 0);
+	ck_assert_int_eq(stable_holder_each(&store, note_holder, NULL), 0);
+	ck_assert_uint_eq(nholders, 0);
+	ck_assert_uint_eq(stable_former_lease(&store), 0);
+	stable_close(&store);
+}
+END_TEST
+
 /* ---- a server over restarts ---- */
 
 static struct mds_fixture fx;
@@ -290,6 +359,88 @@ START_TEST(expired_clients)
 }
 END_TEST
 
+/* Is it over at NOW_MS?  What a fencer is looking at takes another turn. */
+static bool
+grace_over_at(uint64_t now_ms)
+{
+	for (unsigned i = 0; i < 300 && grace_active(fx.mds); i++) {
+		grace_tick(fx.mds, now_ms);
+		usleep(1000);
+	}
+	return !grace_active(fx.mds);
+}
+
+/* A client of before that may still write: its lease and the maximum I/O time, though nobody may reclaim; then it is forgotten. */
+START_TEST(former_holder)
+{
+	ck_assert_int_eq(stable_holder_put(fx.mds, &holder_a), 0);
+	mds_fixture_restart(&fx);
+	ck_assert(grace_active(fx.mds));
+	uint64_t now = mds_now_ms();
+	grace_tick(fx.mds, now + 118000);
+	ck_assert(grace_active(fx.mds));
+	/* Killed in it: all of it again. */
+	mds_fixture_restart(&fx);
+	now = mds_now_ms();
+	grace_tick(fx.mds, now + 118000);
+	ck_assert(grace_active(fx.mds));
+	ck_assert(grace_over_at(now + 121000));
+	mds_fixture_restart(&fx);
+	ck_assert(!grace_active(fx.mds));
+}
+END_TEST
+
+/* It comes back: as it was, it is done with when it says so; another instance's word is not about I/O of the old one. */
+START_TEST(former_holder_back)
+{
+	struct wire_session s;
+	struct stable_holder a = holder_a;
+	a.ownerid = (const uint8_t *)"a";
+	a.ownerid_len = 1;
+	for (int same = 0; same < 2; same++) {
+		wire_connect(&w, fx.port);
+		wire_session(&w, "a", &s);
+		pthread_mutex_lock(&fx.mds->state_lock);
+		memcpy(a.verifier, client_find_locked(fx.mds, s.clientid)->verifier, sizeof a.verifier);
+		pthread_mutex_unlock(&fx.mds->state_lock);
+		a.verifier[0] ^= !same;
+		ck_assert_int_eq(stable_holder_put(fx.mds, &a), 0);
+		wire_close(&w);
+		mds_fixture_restart(&fx);
+		wire_connect(&w, fx.port);
+		wire_session(&w, "a", &s);
+		uint64_t now = mds_now_ms();
+		complete(&s);
+		ck_assert_int_eq(grace_over_at(now), same);
+		ck_assert_int_eq(grace_over_at(now + 29000), same);
+		ck_assert(grace_over_at(now + 32000));
+		wire_close(&w);
+	}
+}
+END_TEST
+
+static void
+server_setup_no_grace(void)
+{
+	mds_fixture_start(&fx, 90, 0);
+}
+
+/* RFC 8881 8.4.2.1: whatever is configured, the lease of the life before. */
+START_TEST(grace_is_no_shorter_than_the_lease)
+{
+	struct wire_session a;
+	wire_connect(&w, fx.port);
+	wire_session(&w, "a", &a);
+	wire_close(&w);
+	mds_fixture_restart(&fx);
+	uint64_t now = mds_now_ms();
+	grace_tick(fx.mds, now + 88000);
+	ck_assert(grace_active(fx.mds));
+	grace_tick(fx.mds, now + 91000);
+	ck_assert(!grace_active(fx.mds));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -300,6 +451,7 @@ main(void)
 	tcase_add_test(tc, lives);
 	tcase_add_test(tc, long_owners);
 	tcase_add_test(tc, scsi_keys);
+	tcase_add_test(tc, holders);
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("server");
 	tcase_set_timeout(tc, 60);
@@ -307,6 +459,13 @@ main(void)
 	tcase_add_test(tc, grace);
 	tcase_add_test(tc, destroyed_clients);
 	tcase_add_test(tc, expired_clients);
+	tcase_add_test(tc, former_holder);
+	tcase_add_test(tc, former_holder_back);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("no grace");
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, server_setup_no_grace, server_teardown);
+	tcase_add_test(tc, grace_is_no_shorter_than_the_lease);
 	suite_add_tcase(suite, tc);
 	SRunner *sr = srunner_create(suite);
 	srunner_run_all(sr, CK_NORMAL);
