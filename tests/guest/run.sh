@@ -64,7 +64,7 @@ run_autopsy() {
 	local guest
 	for guest in $1; do
 		echo "--- guest $guest"
-		on_guest "$guest" 10 'dmesg | grep -v "Not locking" | tail -n 15; tail -n 4 /run/blkmapd.log; ps -eo pid,stat,wchan:30,args | awk "\$2 ~ /D/"'
+		on_guest "$guest" 10 'dmesg | grep -vE "Not locking|using block" | tail -n 15; tail -n 4 /run/blkmapd.log; ps -eo pid,stat,wchan:30,args | awk "\$2 ~ /D/"'
 		guest_kill "$guest"
 	done
 	[ "$SERVER_KIND" = ours ] && { echo "--- pnfs-mds"; tail -n 30 "$W/mds.log"; }

@@ -10,18 +10,13 @@ set -eE -o pipefail
 trap 'echo "on $(hostname): failed: $BASH_COMMAND"' ERR
 MOUNT=/mnt/nfs
 
-milliseconds() {
-	local now=${EPOCHREALTIME/./}
-	echo $((now / 1000))
-}
-
 # within MILLISECONDS COMMAND...: it must be done in that time; SLACK times as long when others use the machine as well
 within() {
 	local limit=$(($1 * SLACK)) start took
 	shift
-	start=$(milliseconds)
+	start=${EPOCHREALTIME/./}
 	"$@"
-	took=$(($(milliseconds) - start))
+	took=$(((${EPOCHREALTIME/./} - start) / 1000))
 	echo "took $took ms: $*"
 	[ $took -lt "$limit" ] || { echo "too slow, the limit is $limit ms"; return 1; }
 }
@@ -34,35 +29,34 @@ nfs_umount() {
 	! mountpoint -q $MOUNT || within 2000 umount $MOUNT
 }
 
-# How often an operation was sent since the mount.
-ops() {
-	awk -v op="$1:" -v mount="$MOUNT" '/^device/ {on = $5 == mount} on && $1 == op {n = $2} END {print n + 0}' /proc/self/mountstats
-}
-
-# All that prove where the bytes went, since ops_mark: READ WRITE READ_PLUS COMMIT LAYOUTGET
+# All that prove where the bytes went, since the mount: READ WRITE READ_PLUS COMMIT LAYOUTGET.  Forks are slow in a guest.
 ops_all() {
-	local op
-	for op in READ WRITE READ_PLUS COMMIT LAYOUTGET; do ops $op; done | tr '\n' ' '
+	awk -v mount=$MOUNT '
+		/^device/ {on = $5 == mount}
+		on {n[$1] = $2}
+		END {print n["READ:"] + 0, n["WRITE:"] + 0, n["READ_PLUS:"] + 0, n["COMMIT:"] + 0, n["LAYOUTGET:"] + 0}' /proc/self/mountstats
 }
 
 ops_mark() {
 	ops_all >/run/ops.mark
 }
 
+# ops_since: OPS, the same five since the mark
 ops_since() {
-	local before now i out=
-	before=($(cat /run/ops.mark)) now=($(ops_all))
-	for i in 0 1 2 3 4; do out="$out$((now[i] - before[i])) "; done
-	echo "$out"
+	local before now i
+	ops_all >/run/ops.now
+	read -r -a before </run/ops.mark
+	read -r -a now </run/ops.now
+	OPS=()
+	for i in 0 1 2 3 4; do OPS+=($((now[i] - before[i]))); done
 }
 
-# Since the mark no byte went through the server, and there were layouts.  (direct held: of a layout got before)
+# Since the mark no byte went through the server, and there were layouts.
 direct() {
-	local n
-	n=($(ops_since))
-	echo "READ ${n[0]} WRITE ${n[1]} READ_PLUS ${n[2]} COMMIT ${n[3]} LAYOUTGET ${n[4]}"
-	[ $((n[0] + n[1] + n[2] + n[3])) = 0 ] || { echo "bytes went through the server"; return 1; }
-	[ "${1:-}" = held ] || [ "${n[4]}" -gt 0 ] || { echo "no layout was asked for"; return 1; }
+	ops_since
+	echo "READ ${OPS[0]} WRITE ${OPS[1]} READ_PLUS ${OPS[2]} COMMIT ${OPS[3]} LAYOUTGET ${OPS[4]}"
+	[ $((OPS[0] + OPS[1] + OPS[2] + OPS[3])) = 0 ] || { echo "bytes went through the server"; return 1; }
+	[ "${OPS[4]}" -gt 0 ] || { echo "no layout was asked for"; return 1; }
 }
 
 caches_drop() {
@@ -72,10 +66,6 @@ caches_drop() {
 
 sha() {
 	sha256sum "$1" | cut -d' ' -f1
-}
-
-noise() {
-	head -c "$2" /dev/urandom >"$1"
 }
 
 equal() {

@@ -24,7 +24,7 @@ release() {
 # A program on the server's host, against what the client holds.
 scenario local "1 2" a 20
 scenario_local() {
-	local files='read write truncate remove over punch map' file
+	local files='read write truncate remove over punch allocate clone map'
 	on server <<-END
 		for file in $files; do \$TOOL write \$D/\$file 0 1048576 30; done
 		\$TOOL write \$D/instead 0 1048576 32
@@ -38,7 +38,19 @@ scenario_local() {
 		within 3000 rm $D/remove
 		within 3000 mv $D/instead $D/over
 		within 3000 fallocate -p -o 262144 -l 262144 $D/punch
+		within 3000 fallocate -o 1048576 -l 262144 $D/allocate
+		within 3000 cp --reflink=always $D/clone $D/cloned
 		within 3000 $TOOL store $D/map 262144 4096 33
+		$TOOL check $D/cloned 0 1048576 31
+	END
+	# the client had to give back what it held, and gets it again; but no longer of blocks that two files share
+	on a <<-'END'
+		for file in read write punch allocate map; do
+			ops_mark
+			$TOOL write $D/$file 1044480 4096 31
+			direct
+		done
+		$TOOL write $D/clone 0 4096 39
 	END
 	# what the client may believe of its caches until it looks again
 	release
@@ -54,11 +66,21 @@ scenario_local() {
 		$TOOL check $D/over 0 1048576 32
 		$TOOL check $D/punch 262144 262144 0
 		$TOOL check $D/punch 524288 524288 31
+		equal "$(size $D/allocate)" 1310720
+		$TOOL check $D/allocate 0 1048576 31
+		$TOOL check $D/allocate 1048576 262144 0
+		$TOOL check $D/clone 0 4096 39
+		$TOOL check $D/clone 4096 1044480 31
+		$TOOL check $D/cloned 0 1048576 31
 		$TOOL check $D/map 262144 4096 33
 		# and the client goes on
 		$TOOL write $D/write 0 1048576 34
 	END
-	on server -- '$TOOL check $D/write 0 1048576 34'
+	on server <<-'END'
+		$TOOL check $D/write 0 1048576 34
+		$TOOL check $D/clone 0 4096 39
+		$TOOL check $D/cloned 0 1048576 31
+	END
 }
 
 # A truncation on the server while the client writes: each byte is the client's or a hole.
@@ -118,4 +140,28 @@ scenario_two() {
 		$TOOL check $D/write 524288 262144 37
 		$TOOL check $D/write 786432 262144 31
 	END
+}
+
+# Random operations while a program on the server's host and another client look at the file all the time: each look takes the
+# layouts away.
+scenario visited "1 2" "a b" 20
+scenario_visited() {
+	local seconds=30 visitor
+	[ -z "$QUICK" ] || seconds=8
+	on a -- ': >$D/random'
+	: >"$W/visiting"
+	(while [ -e "$W/visiting" ]; do
+		on server -- 'cat $D/random >/dev/null'
+		sleep .3
+	done) &
+	visitor=$!
+	on b -- "(for n in \$(seq $seconds); do cat \$D/random; sleep .5; done) >/dev/null 2>&1 &"
+	on a $((seconds + 60)) <<-END
+		\$TOOL model \$D/random $seconds $SEED
+		sha \$D/random >\$D/sum
+	END
+	rm "$W/visiting"
+	wait $visitor
+	on server -- 'equal "$(sha $D/random)" "$(cat $D/sum)"'
+	on b -- 'caches_drop; sleep 1; equal "$(sha $D/random)" "$(cat $D/sum)"'
 }
