@@ -83,7 +83,7 @@ on_slack() {
 
 # What each command finds set.
 on_prelude() {
-	echo "SLACK=$2 NFSD=${NFSD:-}"
+	echo "SLACK=$2 OURS=${OURS:-}"
 	if [ "$1" = server ]; then
 		echo "D='$SERVER_FOLDER/${FOLDER:-}' TOOL='$SERVER_TOOL'"
 	else

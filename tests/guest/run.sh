@@ -71,7 +71,7 @@ run_autopsy() {
 }
 
 run_one() {
-	local name=$1 guests=$2 log status verdict ops
+	local name=$1 guests=$2 log status verdict ops start=$SECONDS
 	FOLDER=$name-$VERSION log=$W/$FOLDER.log
 	run_guests "$guests" || { failed=$((failed + 1)); echo "RESULT name=$FOLDER kernel=$KERNEL server=$SERVER_KIND fail"; return; }
 	(run_body "$name" "$guests") >"$log" 2>&1
@@ -82,7 +82,7 @@ run_one() {
 	*) verdict=fail failed=$((failed + 1)) ;;
 	esac
 	echo "RESULT name=$FOLDER kernel=$KERNEL server=$SERVER_KIND read=${ops[0]:--} write=${ops[1]:--} read_plus=${ops[2]:--}" \
-		"commit=${ops[3]:--} layoutget=${ops[4]:--} $verdict"
+		"commit=${ops[3]:--} layoutget=${ops[4]:--} seconds=$((SECONDS - start)) $verdict"
 	[ $verdict = pass ] && return
 	KEEP=1
 	run_autopsy "$guests" >>"$log" 2>&1

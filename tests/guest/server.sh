@@ -11,6 +11,7 @@ server_start() {
 }
 
 server_ours() {
+	OURS=1
 	world_init guest 3072
 	trap run_clean EXIT
 	guest_folder
@@ -21,7 +22,6 @@ server_ours() {
 }
 
 server_knfsd() {
-	NFSD=1
 	world_folder guest 3072
 	trap run_clean EXIT
 	guest_folder

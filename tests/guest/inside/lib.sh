@@ -3,7 +3,7 @@
 #	SERVER, EXPORT	what to mount; on a client it is /mnt/nfs
 #	D		the scenario's folder, as this host sees it
 #	SLACK		how many times slower than an idle machine this one is
-#	NFSD		set if the server is the kernel's
+#	OURS		set if the server is pnfs-mds
 #	TOOL		the program of tests/guest/tool
 
 set -eE -o pipefail
