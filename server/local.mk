@@ -1,6 +1,6 @@
 # The metadata server.  A convenience library, so that tests link only what they use.
 noinst_LTLIBRARIES += libserver.la
-sbin_PROGRAMS += pnfs-mds
+sbin_PROGRAMS += pnfs-mds pnfsctl
 
 libserver_la_SOURCES = \
 	server/cb/cb.c \
@@ -17,6 +17,11 @@ libserver_la_SOURCES = \
 	server/conf/exports_private.h \
 	server/conf/text.c \
 	server/conf/text.h \
+	server/ctl/ctl.c \
+	server/ctl/ctl.h \
+	server/ctl/ctl_act.c \
+	server/ctl/ctl_private.h \
+	server/ctl/ctl_show.c \
 	server/export/backing.c \
 	server/export/backing.h \
 	server/export/export.c \
@@ -85,6 +90,8 @@ libserver_la_SOURCES = \
 	server/layout/returned.c \
 	server/layout/scsi.c \
 	server/layout/withdraw.c \
+	server/layout/view.c \
+	server/layout/view.h \
 	server/mds.c \
 	server/mds.h \
 	server/net/conn.c \
@@ -163,3 +170,6 @@ libserver_la_LIBADD = libproto.la $(ISCSI_LIBS) $(INIH_LIBS) $(NETTLE_LIBS) $(JA
 
 pnfs_mds_SOURCES = server/net/main.c
 pnfs_mds_LDADD = libserver.la
+
+pnfsctl_SOURCES = server/ctl/pnfsctl.c
+pnfsctl_LDADD = $(JANSSON_LIBS)

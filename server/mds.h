@@ -6,6 +6,7 @@
  *   loops     one per core; own connections; run compounds until an operation may block
  *   workers   run what may block (system calls on cold data, allocation, flushes)
  *   fencers   a few threads that talk to targets (fence/); never hold any lock below while doing so
+ *   ctl       one thread that answers pnfsctl (ctl/)
  *   leases    one thread that takes lease-break signals (export/)
  *
  * Locks, outermost first; never take an earlier one while holding a later one:
@@ -26,6 +27,7 @@
 
 #include "server/conf/conf.h"
 
+struct ctl;
 struct devices;
 struct exporting;
 struct exports;
@@ -57,6 +59,7 @@ struct mds {
 	struct stable *stable;		/* state/stable.c: the store in state_dir */
 	struct workers *workers;	/* net/worker.h */
 	struct listener *listener;	/* net/listener.h */
+	struct ctl *ctl;		/* ctl/ctl.h; NULL: its socket was not to be had */
 	struct loop **loops;
 	unsigned nloops;
 	atomic_bool lease_busy;		/* a lease_tick() is being worked on */

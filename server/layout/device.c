@@ -409,6 +409,18 @@ device_find_name(struct mds *mds, const char *name)
 	return NULL;
 }
 
+void
+devices_each(struct mds *mds, void (*fn)(struct device *device, void *arg), void *arg)
+{
+	struct devices *devices = devices_of(mds);
+	struct device *device;
+	if (!devices)
+		return;
+	LOCK_SCOPE(&devices->lock);
+	LIST_FOREACH(device, &devices->list, link)
+		fn(device, arg);
+}
+
 bool
 device_admits(struct device *device, const struct sockaddr *addr)
 {

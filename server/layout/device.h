@@ -66,6 +66,8 @@ void device_put(struct device *device);
 struct device *device_find(struct mds *mds, const uint8_t id[DEVICE_ID_SIZE]);
 /* The open one of [device NAME]; referenced.  NULL: none. */
 struct device *device_find_name(struct mds *mds, const char *name);
+/* FN for each; the list is locked meanwhile. */
+void devices_each(struct mds *mds, void (*fn)(struct device *device, void *arg), void *arg);
 /* Does one of the device's exports admit a client at ADDR?  (Its key opens the whole LUN.) */
 bool device_admits(struct device *device, const struct sockaddr *addr);
 /* EXPORT goes: drops its reference too. */

@@ -302,6 +302,14 @@ holder_retry(struct holder *holder, int err, uint64_t now)
 		    seconds_left(holder->over_ms, now));
 }
 
+void
+holder_release_locked(struct holder *holder)
+{
+	holder_revoke(holder);
+	holder_release(holder);
+	holder_fence_end(holder);
+}
+
 static void
 holder_fenced(struct holder *holder, int err, uint64_t now)
 {
@@ -309,9 +317,7 @@ holder_fenced(struct holder *holder, int err, uint64_t now)
 	case 0:
 		log_warn("client %s: fenced, confirmed%s", holder->name, holder->client ? " (it did not return layouts)" : "");
 		holder->layouts->nfences++;
-		holder_revoke(holder);
-		holder_release(holder);
-		holder_fence_end(holder);
+		holder_release_locked(holder);
 		return;
 	case -EOPNOTSUPP:
 		holder_timed(holder, now);
@@ -376,8 +382,7 @@ holders_tick_locked(struct mds *mds, uint64_t now)
 			continue;
 		if (holder->over_ms && now >= holder->over_ms) {
 			log_warn("client %s: lease and maximum I/O time are over: its blocks are free", holder->name);
-			holder_release(holder);
-			holder_fence_end(holder);
+			holder_release_locked(holder);
 		} else if (holder->fence == FENCE_RETRY && now >= holder->next_ms) {
 			holder_queue(holder);
 		}

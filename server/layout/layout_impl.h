@@ -22,6 +22,7 @@
 #include "server/layout/conflict.h"
 #include "server/layout/layout.h"
 #include "server/layout/plug.h"
+#include "server/layout/view.h"
 #include "server/net/worker.h"
 #include "server/state/stateid.h"
 
@@ -114,7 +115,6 @@ struct holder_key {
 };
 
 #define HOLDER_KEYS 4u
-#define HOLDER_NAME 80u
 
 struct holder {
 	struct holder_key key;
@@ -280,8 +280,8 @@ void holder_put_locked(struct holder *holder);
 void holder_fence_locked(struct holder *holder);
 /* Is CLIENT about to be cut off from INODE's device, or tried to?  (What it once held may be out of use for longer: FENCE_TIMED.) */
 bool holder_fencing_locked(struct mds *mds, const struct client *client, const struct inode *inode);
-/* co_ownerid as it can be printed, for logs and the fencing command. */
-void holder_print_name(char name[HOLDER_NAME], const uint8_t *ownerid, uint32_t len);
+/* The fence is over, by time or by the administrator's word: what it held is free. */
+void holder_release_locked(struct holder *holder);
 void holders_tick_locked(struct mds *mds, uint64_t now_ms);
 void holders_reap(struct layouts *layouts);
 /* Its target may come to know it by KEY, too. */

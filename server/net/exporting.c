@@ -351,6 +351,14 @@ exporting_print(const struct mds *mds)
 }
 
 void
+exporting_each(struct mds *mds, void (*fn)(const struct export *export, bool leaving, void *arg), void *arg)
+{
+	LOCK_SCOPE(&mds->exporting->lock);
+	for (const struct exported *e = mds->exporting->list; e; e = e->next)
+		fn(e->export, e->leaving, arg);
+}
+
+void
 exporting_stop(struct mds *mds)
 {
 	struct exporting *x = mds->exporting;

@@ -2,6 +2,9 @@
 #ifndef PNFS_SERVER_NET_EXPORTING_H
 #define PNFS_SERVER_NET_EXPORTING_H
 
+#include <stdbool.h>
+
+struct export;
 struct mds;
 
 /* Read the exports file and open what it names; -EINVAL with *error for a configuration error. */
@@ -11,6 +14,8 @@ int exporting_start(struct mds *mds, char **error);
  * on; one that goes (or becomes another) has its layouts recalled first, which takes up to twice recall_timeout, and is served until then.
  */
 int exporting_reload(struct mds *mds, char **error);
+/* FN for each export that is open; LEAVING: it goes when its layouts are back.  May wait for a device that is being opened. */
+void exporting_each(struct mds *mds, void (*fn)(const struct export *export, bool leaving, void *arg), void *arg);
 /* A line "EXPORT path=..." for each on stdout (INTERFACES). */
 void exporting_print(const struct mds *mds);
 /* About once a second, on a loop: have a worker look after exports that are going, and devices that were not to be had. */

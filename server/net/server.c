@@ -16,6 +16,7 @@
 #include "include/log.h"
 #include "proto/rpc/loop.h"
 #include "server/conf/exports.h"
+#include "server/ctl/ctl.h"
 #include "server/fs/fs.h"
 #include "server/layout/device.h"
 #include "server/layout/layout.h"
@@ -169,6 +170,9 @@ server_start(const char *conf_file, struct mds **mds_ret, uint16_t *port, char *
 		server_stop(mds);
 		return err;
 	}
+	/* Not being able to look is no reason not to serve. */
+	if ((err = ctl_start(mds)))
+		log_warn("%s: %s: pnfsctl will not work", mds->conf.ctl, strerror(-err));
 	exporting_print(mds);
 	ev_timer_init(&s->tick, server_tick, 1.0, 1.0);
 	s->tick.data = mds;
@@ -235,6 +239,7 @@ void
 server_stop(struct mds *mds)
 {
 	struct server *s = (struct server *)mds;
+	ctl_stop(mds);
 	if (s->ticking)
 		loop_call(mds->loops[0], server_tick_stop, s);
 	/* What ticks have set going wants layouts and workers. */

@@ -24,17 +24,29 @@ op_count(uint32_t op)
 }
 
 void
-op_count_print(FILE *to)
+op_count_each(void (*fn)(const char *name, uint64_t count, void *arg), void *arg)
 {
-	fputs("OPS", to);
 	for (uint32_t op = 0; op < OP_ROWS; op++) {
 		uint64_t sum = 0;
 		for (unsigned i = 0; i < SHARDS; i++)
 			sum += atomic_load_explicit(&shards[i].count[op], memory_order_relaxed);
 		const struct op_xdr *row = nfs4_op_xdr(op);
 		if (sum && row)
-			fprintf(to, " %s=%llu", row->name, (unsigned long long)sum);
+			fn(row->name, sum, arg);
 	}
+}
+
+static void
+op_print(const char *name, uint64_t count, void *arg)
+{
+	fprintf(arg, " %s=%llu", name, (unsigned long long)count);
+}
+
+void
+op_count_print(FILE *to)
+{
+	fputs("OPS", to);
+	op_count_each(op_print, to);
 	fputc('\n', to);
 	fflush(to);
 }

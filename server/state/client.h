@@ -94,6 +94,9 @@ unsigned client_count_locked(const struct mds *mds);	/* confirmed ones */
 /* Call FN for each client. state_lock held. */
 void client_each_locked(struct mds *mds, void (*fn)(struct client *, void *), void *arg);
 
+/* The administrator: take down client ID as if its lease were over.  1; -ENOENT; another -errno: its record could not be removed.  Blocks. */
+int client_evict(struct mds *mds, uint64_t id);
+
 /* Run by a timer on loop 0, about once a second: expire leases, end grace. */
 void lease_tick(struct mds *mds);
 void lease_expire(struct mds *mds, uint64_t now_ms);	/* the work of it, by a worker */

@@ -85,6 +85,27 @@ lease_expire(struct mds *mds, uint64_t now_ms)
 	grace_tick(mds, now_ms);
 }
 
+int
+client_evict(struct mds *mds, uint64_t id)
+{
+	pthread_mutex_lock(&mds->state_lock);
+	struct client *client = client_find_locked(mds, id);
+	if (client)
+		client_get(client);
+	pthread_mutex_unlock(&mds->state_lock);
+	if (!client)
+		return -ENOENT;
+	int err = client->confirmed ? stable_client_remove(mds, client->ownerid, client->ownerid_len) : 0;
+	if (!err) {
+		pthread_mutex_lock(&mds->state_lock);
+		if (!client->removed)
+			client_destroy_locked(mds, client);
+		pthread_mutex_unlock(&mds->state_lock);
+	}
+	client_put(mds, client);
+	return err ? err : 1;
+}
+
 struct lease_job {
 	struct work work;
 	struct mds *mds;
