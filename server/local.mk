@@ -27,6 +27,14 @@ libserver_la_SOURCES = \
 	server/export/export.c \
 	server/export/fiemap.c \
 	server/export/fiemap.h \
+	server/export/file_rules.c \
+	server/export/file_rules.h \
+	server/export/kernel.c \
+	server/export/kernel.h \
+	server/export/kernel_extents.c \
+	server/export/kernel_map.c \
+	server/export/kernel_nfsd.c \
+	server/export/kernel_session.c \
 	server/export/plain.c \
 	server/export/plain.h \
 	server/export/plain_lease.c \

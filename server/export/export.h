@@ -1,7 +1,7 @@
 /*
  * An export and its provider: struct export_ops, the userspace face of XFS's
  * export_operations (get_uuid, map_blocks, commit_blocks) and of the layout lease.
- * No NFS header here.  Providers: plain.c; kernel.c comes with its own issue.
+ * No NFS header here.  Providers: kernel.c, plain.c.
  */
 #ifndef PNFS_SERVER_EXPORT_EXPORT_H
 #define PNFS_SERVER_EXPORT_EXPORT_H
@@ -61,6 +61,16 @@ struct commit_attr {
 struct export_ops {
 	const char *name;		/* "plain", "kernel" */
 
+	/*
+	 * Every write, truncate and allocation of this host, also our own, waits until the lease is given up, and cannot be interrupted
+	 * then: whoever is going to do one here gives it up first, which takes all layouts on the file.  When the lease ends nothing guards the blocks
+	 * that were granted under it, so that what comes later cannot be committed.
+	 */
+	bool writers_wait;
+
+	/* For writing there are blocks behind EOF, and unwritten ones (IOMAP_UNWRITTEN) that a commit makes readable; a commit may set a larger size. */
+	bool past_eof;
+
 	/* Required.  Can this export have layouts by this provider?  Sets export->reason and returns -ENOTSUP if not. */
 	int (*probe)(struct export *);
 
@@ -96,7 +106,7 @@ struct export_ops {
 	void (*stop)(struct export *);
 };
 
-extern const struct export_ops export_plain;
+extern const struct export_ops export_kernel, export_plain;
 
 struct layout_lease {
 	struct inode *inode;

@@ -5,14 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "include/log.h"
 #include "server/conf/exports.h"
+#include "server/export/file_rules.h"
 #include "server/fs/fs.h"
 #include "server/mds.h"
 
@@ -22,17 +21,10 @@
 static int
 plain_probe(struct export *export)
 {
-	if (!export->is_xfs) {
-		export->reason = REASON_NOT_XFS;
-		return -ENOTSUP;
-	}
-	if (export->readonly) {
-		/* The proof that LUN = file system must write. */
-		log_warn("%s: mounted read-only: no layouts", export->line->path);
-		export->reason = REASON_LAYOUTS_OFF;
-		return -ENOTSUP;
-	}
-	int r = plain_leases_start(export->mds->conf.state_dir);
+	int r = file_rules_export(export);
+	if (r)
+		return r;
+	r = plain_leases_start(export->mds->conf.state_dir);
 	if (r) {
 		log_warn("%s: file leases cannot be had here (%s): no layouts", export->line->path, strerror(-r));
 		export->reason = REASON_UNSUPPORTED_KERNEL;
@@ -46,30 +38,6 @@ plain_get_uuid(struct export *export, uint8_t uuid[16], uint64_t *device_offset)
 {
 	memcpy(uuid, export->uuid, 16);
 	*device_offset = XFS_UUID_OFFSET;
-	return 0;
-}
-
-/* May the blocks of this file be handed out at all? */
-static int
-plain_file_ok(const struct inode *inode, int fd, enum reason *why)
-{
-	struct fsxattr attr;
-	struct statx stx;
-	if (inode->type != S_IFREG) {
-		*why = REASON_LAYOUTS_OFF;
-		return -ENOTSUP;
-	}
-	if (ioctl(fd, FS_IOC_FSGETXATTR, &attr) || statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx))
-		return -errno;
-	if (attr.fsx_xflags & FS_XFLAG_REALTIME) {
-		*why = REASON_REALTIME;
-		return -ENOTSUP;
-	}
-	/* DAX: stores of local programs go round every flush; immutable, append-only: no writing at an offset. */
-	if (stx.stx_attributes & (STATX_ATTR_DAX | STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) {
-		*why = REASON_LAYOUTS_OFF;
-		return -ENOTSUP;
-	}
 	return 0;
 }
 
@@ -88,7 +56,7 @@ plain_take(struct inode *inode, struct layout_lease **leasep, enum reason *why)
 	*why = REASON_IO_ERROR;
 	if (fd < 0)
 		return fd;
-	int r = plain_file_ok(inode, fd, why);
+	int r = file_rules_check(inode, fd, why);
 	if (r)
 		return r;
 	struct plain_lease *pl = calloc(1, sizeof *pl);

@@ -19,12 +19,12 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
-#include <sys/xattr.h>
 #include <time.h>
 
 #include "include/cleanup.h"
 #include "include/log.h"
 #include "server/export/fiemap.h"
+#include "server/export/file_rules.h"
 #include "server/export/plain.h"
 #include "server/fs/fs.h"
 
@@ -224,20 +224,6 @@ fill_or_make_room(int fd, uint64_t offset, uint64_t end, enum reason *why)
 
 /* ---- maps ---- */
 
-/* A write strips suid, sgid and file capabilities: so does a grant to write. */
-static int
-strip_privileges(int fd, const struct statx *stx)
-{
-	mode_t drop = stx->stx_mode & S_ISUID;
-	if ((stx->stx_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
-		drop |= S_ISGID;
-	if (drop && fchmod(fd, (stx->stx_mode & 07777) & ~drop))
-		return -errno;
-	if (fremovexattr(fd, "security.capability") && errno != ENODATA && errno != EOPNOTSUPP)
-		return -errno;
-	return 0;
-}
-
 /*
  * The map of [offset, end), blocks beyond eof_end being holes whatever is preallocated there; UNWRITTEN reads as a hole.
  * For writing: -ENODATA if not all is written blocks.
@@ -311,7 +297,7 @@ map_write(struct plain_lease *pl, struct statx *stx, uint64_t offset, uint64_t e
 		end = whole;
 	}
 	if (!pl->stripped) {
-		r = strip_privileges(pl->fd, stx);
+		r = file_rules_strip(pl->fd, stx);
 		if (r)
 			return r;
 		pl->stripped = true;

@@ -1,0 +1,66 @@
+/* Which files may have layouts; see file_rules.h. */
+#include "server/export/file_rules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "include/log.h"
+#include "server/conf/exports.h"
+#include "server/export/export.h"
+#include "server/fs/fs.h"
+
+int
+file_rules_export(struct export *export)
+{
+	if (!export->is_xfs) {
+		export->reason = REASON_NOT_XFS;
+		return -ENOTSUP;
+	}
+	if (export->readonly) {
+		/* The proof that LUN = file system must write. */
+		log_warn("%s: mounted read-only: no layouts", export->line->path);
+		export->reason = REASON_LAYOUTS_OFF;
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+int
+file_rules_check(const struct inode *inode, int fd, enum reason *why)
+{
+	struct fsxattr attr;
+	struct statx stx;
+	if (inode->type != S_IFREG) {
+		*why = REASON_LAYOUTS_OFF;
+		return -ENOTSUP;
+	}
+	if (ioctl(fd, FS_IOC_FSGETXATTR, &attr) || statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx))
+		return -errno;
+	if (attr.fsx_xflags & FS_XFLAG_REALTIME) {
+		*why = REASON_REALTIME;
+		return -ENOTSUP;
+	}
+	/* DAX: stores of local programs go round every flush; immutable, append-only: no writing at an offset. */
+	if (stx.stx_attributes & (STATX_ATTR_DAX | STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) {
+		*why = REASON_LAYOUTS_OFF;
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+int
+file_rules_strip(int fd, const struct statx *stx)
+{
+	mode_t drop = stx->stx_mode & S_ISUID;
+	if ((stx->stx_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+		drop |= S_ISGID;
+	if (drop && fchmod(fd, (stx->stx_mode & 07777) & ~drop))
+		return -errno;
+	if (fremovexattr(fd, "security.capability") && errno != ENODATA && errno != EOPNOTSUPP)
+		return -errno;
+	return 0;
+}

@@ -1,0 +1,478 @@
+/*
+ * Provider kernel: XFS's own struct export_operations, by way of the kernel's nfsd.  See kernel.h for its files.
+ *
+ * The operations are kernel functions that only nfsd calls.  So nfsd runs in a network namespace of ours, which nobody outside can reach, exports the XFS
+ * with "pnfs", and we are its one client: LAYOUTGET is map_blocks, LAYOUTCOMMIT is commit_blocks, CB_LAYOUTRECALL is break_layout.  A kernel lease
+ * covers a whole file and belongs to us; who of our clients has which range is server/layout's, as ever.
+ *
+ *	probe		starts the service with the first export (-ENOTSUP where the kernel has no nfsd), tells nfsd of this export
+ *	lease		OPEN by CLAIM_FH of a handle made from name_to_handle_at(): no path walk.  The first LAYOUTGET is what the kernel takes as the lease
+ *	map, commit	kernel_map.c
+ *	recall		break: told to export_on_break(), answered at once.  nfsd repeats it until the layout is back; nothing is written, truncated or
+ *			waited for on the thread that answers
+ *	unlease		LAYOUTRETURN and CLOSE
+ *
+ * What differs from plain for the layers above (export_ops.writers_wait): every write, truncate and allocation of this host, ours too, waits in the kernel
+ * until the layout is returned, and that wait cannot be interrupted.  So the server gives the lease up before it touches the file itself, with io_lock held.
+ *
+ * Time: nfsd's patience with a recall is two of its leases, then it takes the blocks back whether or not a client still writes them.  Its lease is an hour
+ * and our own deadline (recall_timeout, then the fence) far below; if all that has not helped shortly before the end, the file system is shut
+ * down (XFS_IOC_GOINGDOWN): stopped is better than another file's data.  After a recalled layout was returned no lease is taken for 60 ms
+ * (layout/layout.c): one taken at once may never be recalled.
+ */
+#include "server/export/kernel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "include/cleanup.h"
+#include "include/log.h"
+#include "proto/nfs4/status.h"
+#include "server/conf/exports.h"
+#include "server/export/file_rules.h"
+#include "server/fs/fs.h"
+#include "server/fs/handle.h"
+#include "server/mds.h"
+
+/* XFS: the superblock's sb_uuid is at byte 32 of the device. */
+#define XFS_UUID_OFFSET 32
+
+#define NFSD_LEASE 3600u		/* seconds; the most nfsd takes */
+/* This long before nfsd's patience ends. */
+#define MARGIN_MS 60000u
+
+#define XFS_GOINGDOWN _IOR('X', 125, uint32_t)
+#define XFS_GOINGDOWN_LOGFLUSH 1u
+
+/* nfsd, its client IDs and the namespace belong to the process, so there is one service, as for plain's leases. */
+static struct {
+	pthread_mutex_t lock;		/* a leaf: nothing else is taken under it, but for begin and end */
+	unsigned users;			/* exports */
+	struct kernel_nfsd nfsd;
+	struct kernel_session *session;
+	struct kernel_lease *leases;	/* uthash */
+} service = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+struct kernel_session *
+kernel_session(void)
+{
+	return service.session;
+}
+
+/* ---- leases ---- */
+
+static void
+lease_put(struct kernel_lease *kl)
+{
+	if (atomic_fetch_sub(&kl->refs, 1) != 1)
+		return;
+	inode_put(kl->lease.inode);
+	kernel_extents_free(&kl->extents);
+	free(kl);
+}
+
+/* nfsd's handles: version 1, no authentication, fsid type FSID_NUM, then what name_to_handle_at() says (linux/fs/nfsd/nfsfh.h). */
+#define FH_TYPE 3			/* byte with the type of the native handle */
+#define FH_HEAD 8			/* bytes before it; the last four are the fsid */
+
+/* The file, whatever the export: false for what is no handle of ours. */
+static bool
+fh_key(const uint8_t *fh, uint32_t len, struct kernel_key *key)
+{
+	if (len <= FH_HEAD || len - FH_HEAD >= sizeof key->bytes)
+		return false;
+	key->bytes[0] = fh[FH_TYPE];
+	memcpy(key->bytes + 1, fh + FH_HEAD, len - FH_HEAD);
+	key->len = 1 + len - FH_HEAD;
+	return true;
+}
+
+/* Referenced, or NULL. */
+static struct kernel_lease *
+lease_find(const nfs_fh4 *fh)
+{
+	struct kernel_lease *kl;
+	struct kernel_key key;
+	if (!fh_key((const uint8_t *)fh->nfs_fh4_val, fh->nfs_fh4_len, &key))
+		return NULL;
+	LOCK_SCOPE(&service.lock);
+	HASH_FIND(hh, service.leases, key.bytes, key.len, kl);
+	if (kl)
+		atomic_fetch_add(&kl->refs, 1);
+	return kl;
+}
+
+/* Somebody waits for it: once, however often it is said. */
+static void
+lease_break(struct kernel_lease *kl)
+{
+	struct inode *inode = kl->lease.inode;
+	struct mds *mds = inode->export->mds;
+	pthread_mutex_lock(&service.lock);
+	if (!kl->broken_ms)
+		kl->broken_ms = mds_now_ms();
+	pthread_mutex_unlock(&service.lock);
+	pthread_mutex_lock(&mds->state_lock);
+	bool known = kl->lease.broken;
+	kl->lease.broken = true;
+	pthread_mutex_unlock(&mds->state_lock);
+	if (!known && export_on_break)
+		export_on_break(mds, inode);
+}
+
+/* All of them: the next one not yet told, referenced. */
+static struct kernel_lease *
+lease_next_unbroken(void)
+{
+	struct kernel_lease *kl, *tmp;
+	LOCK_SCOPE(&service.lock);
+	HASH_ITER(hh, service.leases, kl, tmp) {
+		if (kl->broken_ms)
+			continue;
+		atomic_fetch_add(&kl->refs, 1);
+		return kl;
+	}
+	return NULL;
+}
+
+static void
+lease_break_all(void)
+{
+	struct kernel_lease *kl;
+	while ((kl = lease_next_unbroken())) {
+		lease_break(kl);
+		lease_put(kl);
+	}
+}
+
+/* ---- what the session tells; its loop's thread ---- */
+
+/* Answered with NFS4_OK again and again until it is returned: nfsd asks some fifty times a second. */
+static nfsstat4
+service_recall(void *owner, const CB_LAYOUTRECALL4args *args)
+{
+	(void)owner;
+	if (args->clora_recall.lor_recalltype != LAYOUTRECALL4_FILE) {
+		lease_break_all();
+		return NFS4_OK;
+	}
+	struct kernel_lease *kl = lease_find(&args->clora_recall.layoutrecall4_u.lor_layout.lor_fh);
+	if (!kl)
+		return NFS4ERR_NOMATCHING_LAYOUT;
+	lease_break(kl);
+	lease_put(kl);
+	return NFS4_OK;
+}
+
+/*
+ * The kernel guards nothing any more: as if all were recalled.  Clients still hold blocks that local processes may free meanwhile; recalls and fences are all
+ * that can be done.
+ */
+static void
+service_lost(void *owner)
+{
+	(void)owner;
+	lease_break_all();
+}
+
+static void *
+goingdown_thread(void *arg)
+{
+	struct kernel_lease *kl = arg;
+	uint32_t how = XFS_GOINGDOWN_LOGFLUSH;
+	if (ioctl(kl->fd, XFS_GOINGDOWN, &how))
+		log_error("inode %llu: XFS_IOC_GOINGDOWN: %s", (unsigned long long)kl->lease.inode->ino, strerror(errno));
+	lease_put(kl);
+	return NULL;
+}
+
+static struct kernel_lease *
+lease_overdue(uint64_t now)
+{
+	const uint64_t patience = NFSD_LEASE * 2000ull - MARGIN_MS;
+	struct kernel_lease *kl, *tmp;
+	LOCK_SCOPE(&service.lock);
+	HASH_ITER(hh, service.leases, kl, tmp) {
+		if (!kl->broken_ms || now - kl->broken_ms < patience)
+			continue;
+		kl->broken_ms = now;		/* once */
+		atomic_fetch_add(&kl->refs, 1);
+		return kl;
+	}
+	return NULL;
+}
+
+static void
+service_tick(void *owner, uint64_t now)
+{
+	struct kernel_lease *kl;
+	pthread_t thread;
+	(void)owner;
+	while ((kl = lease_overdue(now))) {
+		log_error("%s: inode %llu: a client that could not be cut off still holds blocks as nfsd's patience ends: "
+		    "the file system is shut down", kl->lease.inode->export->line->path, (unsigned long long)kl->lease.inode->ino);
+		if (pthread_create(&thread, NULL, goingdown_thread, kl) == 0)
+			pthread_detach(thread);
+		else
+			goingdown_thread(kl);
+	}
+}
+
+static const struct kernel_session_ops service_ops = {
+	.recall = service_recall,
+	.tick = service_tick,
+	.lost = service_lost,
+};
+
+/* ---- the service ---- */
+
+/* service.lock held. */
+static int
+service_start(char *why, size_t size)
+{
+	int sock, err = kernel_nfsd_start(&service.nfsd, NFSD_LEASE, &sock, why, size);
+	if (err)
+		return err;
+	err = kernel_session_new(&service.session, sock, NFSD_LEASE, &service_ops, NULL);
+	if (err) {
+		snprintf(why, size, "no session: %s", strerror(-err));
+		kernel_nfsd_stop(&service.nfsd);
+	}
+	return err;
+}
+
+static int
+service_get(char *why, size_t size)
+{
+	LOCK_SCOPE(&service.lock);
+	int err = service.users ? 0 : service_start(why, size);
+	if (!err)
+		service.users++;
+	return err;
+}
+
+static void
+service_put(void)
+{
+	pthread_mutex_lock(&service.lock);
+	bool last = --service.users == 0;
+	struct kernel_session *session = service.session;
+	struct kernel_nfsd nfsd = service.nfsd;
+	pthread_mutex_unlock(&service.lock);
+	if (!last)
+		return;
+	/* Without the lock: the session's loop may want it. */
+	kernel_session_free(session);
+	kernel_nfsd_stop(&nfsd);
+}
+
+/* ---- the provider ---- */
+
+static int
+kernel_probe(struct export *export)
+{
+	char why[120];
+	int err = file_rules_export(export);
+	if (err)
+		return err;
+	err = service_get(why, sizeof why);
+	if (!err) {
+		err = kernel_nfsd_export(&service.nfsd, export->id, export->mount_fd);
+		if (!err)
+			return 0;
+		snprintf(why, sizeof why, "the kernel does not export it: %s", strerror(-err));
+		service_put();
+	}
+	log_info("%s: provider kernel: %s", export->line->path, why);
+	export->reason = REASON_UNSUPPORTED_KERNEL;
+	return -ENOTSUP;
+}
+
+static int
+kernel_get_uuid(struct export *export, uint8_t uuid[16], uint64_t *device_offset)
+{
+	memcpy(uuid, export->uuid, 16);
+	*device_offset = XFS_UUID_OFFSET;
+	return 0;
+}
+
+static void
+kernel_stop(struct export *export)
+{
+	kernel_nfsd_unexport(&service.nfsd, export->id, export->mount_fd);
+	service_put();
+}
+
+static int
+handle_make(const struct inode *inode, struct kernel_lease *kl)
+{
+	struct kernel_fh *fh = &kl->fh;
+	struct handle_native native;
+	int mount_id, err = handle_of(inode->fd, "", &native, &mount_id);
+	if (err)
+		return err;
+	if (native.type > UINT8_MAX)
+		return -EOVERFLOW;
+	uint8_t head[4] = { 1, 0, 1, (uint8_t)native.type };
+	memcpy(fh->data, head, 4);
+	memcpy(fh->data + 4, &inode->export->id, 4);
+	memcpy(fh->data + FH_HEAD, native.bytes, native.len);
+	fh->len = FH_HEAD + native.len;
+	return fh_key(fh->data, fh->len, &kl->key) ? 0 : -EOVERFLOW;
+}
+
+static int
+nfsd_open(struct kernel_lease *kl, nfsstat4 *status)
+{
+	struct kernel_call call;
+	OPEN4args args = {
+		.share_access = OPEN4_SHARE_ACCESS_BOTH | OPEN4_SHARE_ACCESS_WANT_NO_DELEG,
+		.share_deny = OPEN4_SHARE_DENY_NONE,
+		.owner.owner = { .owner_len = 4, .owner_val = (char *)(uintptr_t)"pnfs" },
+		.openhow.opentype = OPEN4_NOCREATE,
+		.claim.claim = CLAIM_FH,
+	};
+	int err = kernel_call_begin(&call, service.session, &kl->fh);
+	if (err)
+		return err;
+	compound_call_op(&call.c, OP_OPEN, &args);
+	err = kernel_call_run(&call);
+	if (!err)
+		err = kernel_call_take(&call, OP_OPEN);
+	if (!err)
+		kl->open = call.res.nfs_resop4_u.opopen.OPEN4res_u.resok4.stateid;
+	*status = call.status;
+	kernel_call_end(&call);
+	return err;
+}
+
+static void
+nfsd_close(struct kernel_lease *kl)
+{
+	struct kernel_call call;
+	LAYOUTRETURN4args ret = { .lora_layout_type = LAYOUT4_BLOCK_VOLUME, .lora_iomode = LAYOUTIOMODE4_ANY,
+		.lora_layoutreturn = { .lr_returntype = LAYOUTRETURN4_FILE } };
+	CLOSE4args args = { .open_stateid = kl->open };
+	layoutreturn_file4 *file = &ret.lora_layoutreturn.layoutreturn4_u.lr_layout;
+	file->lrf_length = NFS4_UINT64_MAX;
+	file->lrf_stateid = kl->layout;
+	if (kernel_call_begin(&call, service.session, &kl->fh))
+		return;
+	if (kl->have_layout)
+		compound_call_op(&call.c, OP_LAYOUTRETURN, &ret);
+	compound_call_op(&call.c, OP_CLOSE, &args);
+	int err = kernel_call_run(&call);
+	if (!err && kl->have_layout)
+		err = kernel_call_take(&call, OP_LAYOUTRETURN);
+	if (!err)
+		err = kernel_call_take(&call, OP_CLOSE);
+	if (err)
+		log_error("nfsd: inode %llu: giving the layout back: %s", (unsigned long long)kl->lease.inode->ino,
+		    call.status != NFS4_OK ? nfs4_status_name(call.status) : strerror(-err));
+	kernel_call_end(&call);
+}
+
+/* Enter it, unless the file has one by way of another export: nfsd would take the two for one, and CLOSE would end both. */
+static bool
+lease_enter(struct kernel_lease *kl)
+{
+	struct kernel_lease *other;
+	LOCK_SCOPE(&service.lock);
+	HASH_FIND(hh, service.leases, kl->key.bytes, kl->key.len, other);
+	if (other)
+		return false;
+	HASH_ADD_KEYPTR(hh, service.leases, kl->key.bytes, kl->key.len, kl);
+	return true;
+}
+
+static void
+lease_leave(struct kernel_lease *kl)
+{
+	pthread_mutex_lock(&service.lock);
+	HASH_DELETE(hh, service.leases, kl);
+	pthread_mutex_unlock(&service.lock);
+	lease_put(kl);
+}
+
+static int
+lease_error(int err, nfsstat4 status, enum reason *why)
+{
+	*why = REASON_IO_ERROR;
+	if (status == NFS4ERR_GRACE)
+		*why = REASON_GRACE;
+	else if (status == NFS4ERR_DELAY || status == NFS4ERR_FILE_OPEN)
+		*why = REASON_RECALL_PENDING;
+	else
+		return err;
+	return -EAGAIN;
+}
+
+static int
+kernel_take(struct inode *inode, struct layout_lease **leasep, enum reason *why)
+{
+	nfsstat4 status = NFS4_OK;
+	*leasep = NULL;
+	*why = REASON_LOCAL_OPEN;
+	int fd = inode_data_fd(inode);
+	if (fd == -ETXTBSY || fd == -EAGAIN)	/* executed or swapped to; leased by somebody else */
+		return -EAGAIN;
+	if (fd == -EPERM) {		/* immutable, append-only */
+		*why = REASON_LAYOUTS_OFF;
+		return -ENOTSUP;
+	}
+	*why = REASON_IO_ERROR;
+	if (fd < 0)
+		return fd;
+	int err = file_rules_check(inode, fd, why);
+	struct kernel_lease *kl = err ? NULL : calloc(1, sizeof *kl);
+	if (!kl)
+		return err ? err : -ENOMEM;
+	kl->fd = fd;
+	kl->lease.ops = &export_kernel;
+	kl->lease.inode = inode_get(inode);
+	atomic_init(&kl->refs, 1);
+	err = handle_make(inode, kl);
+	if (!err && !lease_enter(kl)) {
+		*why = REASON_LOCAL_OPEN;
+		err = -EAGAIN;
+	} else if (!err) {
+		err = nfsd_open(kl, &status);
+		if (!err) {
+			*leasep = &kl->lease;
+			*why = REASON_NONE;
+			return 0;
+		}
+		err = lease_error(err, status, why);
+		lease_leave(kl);
+		return err;
+	}
+	lease_put(kl);
+	return err;
+}
+
+static void
+kernel_unlease(struct layout_lease *lease)
+{
+	struct kernel_lease *kl = kernel_lease(lease);
+	/* What was read here before clients wrote the device is stale; let the next reader fetch it. */
+	if (kl->written)
+		posix_fadvise(kl->fd, 0, 0, POSIX_FADV_DONTNEED);
+	/* Still known while it is returned: a recall that crosses this is answered in a way that ends nothing early. */
+	nfsd_close(kl);
+	lease_leave(kl);
+}
+
+const struct export_ops export_kernel = {
+	.name = "kernel",
+	.writers_wait = true,
+	.past_eof = true,
+	.probe = kernel_probe,
+	.get_uuid = kernel_get_uuid,
+	.lease = kernel_take,
+	.map_blocks = kernel_map_blocks,
+	.commit_blocks = kernel_commit_blocks,
+	.unlease = kernel_unlease,
+	.stop = kernel_stop,
+};
