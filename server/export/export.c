@@ -21,32 +21,46 @@
 
 void (*export_on_break)(struct mds *mds, struct inode *inode);
 
-/* Best first: an export that names none gets the first that is there.  kernel's ops come with kernel.c. */
-static const struct provider {
-	const char *name;
-	const struct export_ops *ops;	/* NULL: not in this version */
-} providers[] = {
-	{ "kernel", NULL },
-	{ "plain", &export_plain },
-};
+/* Best first: an export that names none gets the first that works. */
+static const struct export_ops *const providers[] = { &export_kernel, &export_plain };
 
 #define NPROVIDERS (sizeof providers / sizeof providers[0])
 
 /* ---- layouts ---- */
 
+/* Is what the line names a provider? */
 static int
-export_choose(struct export *export, const struct provider **provider, char **error)
+export_check_provider(const struct export *export, char **error)
 {
 	const char *name = export->line->provider;
-	*provider = NULL;
+	if (!name)
+		return 0;
 	for (unsigned i = 0; i < NPROVIDERS; i++)
-		if (name ? strcmp(providers[i].name, name) == 0 : providers[i].ops != NULL) {
-			*provider = &providers[i];
+		if (strcmp(providers[i]->name, name) == 0)
 			return 0;
-		}
 	if (asprintf(error, "exports line %u: no such provider '%s' (kernel, plain)", export->line->line, name) < 0)
 		*error = NULL;
 	return -EINVAL;
+}
+
+/* export->provider; or export->reason why there is none: of the named one, else of the last, which needs least. */
+static bool
+export_choose(struct export *export)
+{
+	const char *name = export->line->provider;
+	for (unsigned i = 0; i < NPROVIDERS && !export->provider; i++) {
+		if (name && strcmp(providers[i]->name, name) != 0)
+			continue;
+		export->second_best = export->reason;
+		export->reason = REASON_NONE;
+		if (providers[i]->probe(export))
+			continue;
+		export->provider = providers[i];
+		if (export->second_best != REASON_NONE)
+			log_warn("%s: provider %s, since a better one is not to be had here (%s)", export->line->path,
+			    providers[i]->name, reason_name(export->second_best));
+	}
+	return export->provider != NULL;
 }
 
 /* The [device] section that the line names; NULL: it names none. */
@@ -65,9 +79,9 @@ export_device_conf(struct export *export, const struct device_conf **conf, char 
 
 /* All is there: whoever sees the device sees the rest. */
 static void
-export_offer(struct export *export, const struct export_ops *ops, struct device *device)
+export_offer(struct export *export, struct device *device)
 {
-	export->ops = ops;
+	export->ops = export->provider;
 	export->layout_type = export->line->layout_type;
 	export->reason = REASON_NONE;
 	export->waiting = false;
@@ -99,11 +113,10 @@ static int
 export_layouts(struct export *export, char **error)
 {
 	const struct export_line *line = export->line;
-	const struct provider *provider;
 	const struct device_conf *conf;
 	struct device *device;
 	enum reason why;
-	int r = export_choose(export, &provider, error);
+	int r = export_check_provider(export, error);
 	if (r == 0)
 		r = export_device_conf(export, &conf, error);
 	if (r)
@@ -111,27 +124,20 @@ export_layouts(struct export *export, char **error)
 	export->reason = REASON_LAYOUTS_OFF;
 	if (!line->pnfs || !line->layout_type)
 		return 0;
-	if (!provider->ops) {
-		log_warn("%s: provider=%s is not available in this version", line->path, provider->name);
-		export->reason = REASON_UNSUPPORTED_KERNEL;
-		return 0;
-	}
 	export->reason = REASON_NONE;
-	if (provider->ops->probe(export))
+	if (!export_choose(export))
 		return 0;
-	provider->ops->get_uuid(export, export->uuid, &export->device_offset);
+	export->provider->get_uuid(export, export->uuid, &export->device_offset);
 	export->reason = REASON_NO_DEVICE;
 	if (!conf) {
 		log_warn("%s: no device= says which LUN it is on: no layouts", line->path);
 	} else if (device_open(export->mds, conf, export, line->layout_type, &device, &why) == 0) {
-		export_offer(export, provider->ops, device);
+		export_offer(export, device);
 		return 0;
 	} else {
 		export->reason = why;
 		export_wait(export, conf);
 	}
-	if (provider->ops->stop)
-		provider->ops->stop(export);
 	return 0;
 }
 
@@ -165,8 +171,8 @@ export_free(struct export *export)
 {
 	if (export->device)
 		device_close(export->device, export);
-	if (export->ops && export->ops->stop)
-		export->ops->stop(export);
+	if (export->provider && export->provider->stop)
+		export->provider->stop(export);
 	fs_export_close(export);
 	exports_line_free(export->line);
 	free(export);

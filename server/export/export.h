@@ -39,6 +39,8 @@ struct export {
 	const struct export_ops *ops;	/* NULL: no layouts */
 	uint32_t layout_type;		/* 0 none, 3 block, 5 SCSI: what clients are told (with DEVICE NULL: what there will be when it is found) */
 	enum reason reason;		/* why there are none */
+	enum reason second_best;	/* why ops is not the best provider; NONE: it is, or was asked for */
+	const struct export_ops *provider;	/* the one probed; becomes ops when layouts are given */
 	bool waiting;			/* its device was not to be had, and may be: tried again (net/exporting.c) */
 	bool held;			/* see export_holds_blocks(); atomic */
 	bool withdrawn;			/* no layouts are granted any more: it goes, or is no_pnfs now; atomic */

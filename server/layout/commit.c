@@ -118,6 +118,9 @@ commit_attr(const struct layout_commit *c, struct commit_attr *attr, uint64_t *o
 	}
 	if (!c->reclaim)
 		return NFS4_OK;
+	/* The lease went with the last life of the server: what was not written is to stay so. */
+	if (c->n && layout_writers_wait(c->inode))
+		return NFS4ERR_RECLAIM_BAD;
 	/*
 	 * Of a layout from before the restart we know nothing but that our grants lay inside EOF (18.42.3: consistency checks, RECLAIM_BAD).  And
 	 * nobody was given anything in grace, so that nobody else's blocks are meant.
@@ -135,6 +138,9 @@ commit_do(struct mds *mds, const struct layout_commit *c, struct layout_file *fi
 	struct layout_lease *lease = file->lease, *own = NULL;
 	enum reason why = REASON_NONE;
 
+	if (!lease && ops->writers_wait)
+		/* The blocks were nobody's for a while. */
+		return c->n || attr->size_valid ? -ENOTSUP : fs_commit(c->inode, true);
 	if (!lease) {
 		/* After a return: a lease for the moment. */
 		int err = ops->lease(c->inode, &own, &why);

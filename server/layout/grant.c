@@ -202,7 +202,7 @@ grant_lease(struct grant *g)
 		return nfs4_status(err);
 	}
 	pthread_mutex_lock(&g->mds->state_lock);
-	g->file->lease = lease;
+	layout_file_lease_locked(g->file, lease);
 	pthread_mutex_unlock(&g->mds->state_lock);
 	return NFS4_OK;
 }
@@ -215,6 +215,9 @@ grant_aim_rw(struct grant *g, uint64_t eof)
 	uint64_t end = g->asked.end == UINT64_MAX ? eof : g->asked.end;	/* "to the end of the file" */
 	struct range grown = range_make(start, g->sequential ? GROW_RW_SEQUENTIAL : GROW_RW);
 
+	/* Behind EOF only what is asked for: what is never used there stays allocated. */
+	if (g->ask->inode->export->ops->past_eof)
+		grown.end = min_u64(grown.end, eof);
 	if (end < grown.end)
 		end = grown.end;
 	end = min_u64(end, range_make(start, MOST_RW).end);
@@ -258,6 +261,8 @@ grant_map_error(struct grant *g, int err, enum reason why)
 	case -EDQUOT:
 		/* Never TRYLATER: clients would spin (PITFALLS A32). */
 		return refuse(g, nfs4_status(err), REASON_NO_SPACE);
+	case -EAGAIN:
+		return refuse(g, NFS4ERR_LAYOUTTRYLATER, why);
 	default:
 		return refuse(g, nfs4_status(err), why == REASON_NONE ? REASON_IO_ERROR : why);
 	}
@@ -432,7 +437,7 @@ grant_locked_io(struct grant *g)
 		lease = layout_file_unlease_locked(g->file);
 	pthread_mutex_unlock(&mds->state_lock);
 	if (lease)
-		lease->ops->unlease(lease);
+		layout_file_unlease(g->file, lease);
 	pthread_rwlock_unlock(&inode->io_lock);
 	return status;
 }

@@ -121,9 +121,23 @@ layout_file_rest_locked(struct layout_file *file, const struct layout_lease *lea
 {
 	if (!file->broken && !lease->broken)
 		return;
-	/* Counted from now: the caller gives it up at once, and what that takes is well below the spare 10 ms. */
 	file->not_before_ms = mds_now_ms() + AFTER_BREAK_MS;
 	file_wait_locked(file);
+}
+
+bool
+layout_writers_wait(const struct inode *inode)
+{
+	return inode->export && inode->export->ops && inode->export->ops->writers_wait;
+}
+
+void
+layout_file_lease_locked(struct layout_file *file, struct layout_lease *lease)
+{
+	/* Where writers wait for it, it is in their way as a layout is: layout_any(). */
+	if (layout_writers_wait(file->inode) && !lease != !file->lease)
+		atomic_fetch_add(&file->inode->layouts, lease ? 1u : -1u);
+	file->lease = lease;
 }
 
 struct layout_lease *
@@ -134,8 +148,23 @@ layout_file_unlease_locked(struct layout_file *file)
 		return NULL;
 	layout_file_rest_locked(file, lease);
 	file->broken = false;
-	file->lease = NULL;
+	layout_file_lease_locked(file, NULL);
+	if (layout_writers_wait(file->inode))
+		/* Blocks that nobody guards now may be others' when a commit comes late. */
+		returned_forget_locked(file->layouts, file->inode, NULL, RANGE_ALL);
 	return lease;
+}
+
+void
+layout_file_unlease(struct layout_file *file, struct layout_lease *lease)
+{
+	struct mds *mds = file->layouts->mds;
+
+	lease->ops->unlease(lease);
+	pthread_mutex_lock(&mds->state_lock);
+	if (file->not_before_ms)		/* it may have taken its time */
+		file->not_before_ms = mds_now_ms() + AFTER_BREAK_MS;
+	pthread_mutex_unlock(&mds->state_lock);
 }
 
 /* Worker: the last layout has gone. */
@@ -152,7 +181,7 @@ file_unlease(struct work *work)
 	struct layout_lease *lease = layout_file_unlease_locked(file);
 	pthread_mutex_unlock(&mds->state_lock);
 	if (lease)
-		lease->ops->unlease(lease);
+		layout_file_unlease(file, lease);
 	pthread_rwlock_unlock(&inode->io_lock);
 	pthread_mutex_lock(&mds->state_lock);
 	file->unlease_queued = false;
@@ -393,12 +422,25 @@ clear_locked(const struct layout_file *file, const struct client *client, enum l
 	return true;
 }
 
+/* What of the host's waits for the lease needs all of the file, whoever holds it. */
+static void
+way_widen(const struct inode *inode, enum layout_need *need, struct range *r)
+{
+	if (*need == LAYOUT_NEED_READ || !layout_writers_wait(inode))
+		return;
+	*need = LAYOUT_NEED_BLOCKS;
+	*r = RANGE_ALL;
+}
+
 bool
 layout_clear_locked(const struct inode *inode, const struct client *client, enum layout_need need, uint64_t offset,
     uint64_t length)
 {
 	const struct layout_file *file = layout_file_find(inode);
-	return !file || clear_locked(file, client, need, range_make(offset, length));
+	struct range r = range_make(offset, length);
+
+	way_widen(inode, &need, &r);
+	return !file || clear_locked(file, client, need, r);
 }
 
 bool
@@ -421,6 +463,7 @@ layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enu
 		return NFS4ERR_GRACE;
 	if (need == LAYOUT_NEED_BLOCKS && inode->export && export_holds_blocks(inode->export))
 		return NFS4ERR_DELAY;
+	way_widen(inode, &need, &r);
 	pthread_mutex_lock(&mds->state_lock);
 	struct layout_file *file = layout_file_find(inode);
 	uint64_t owner = client ? client->id : 0;
@@ -438,6 +481,29 @@ layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enu
 	if (send)
 		recalls_pump(mds);
 	return clear ? NFS4_OK : NFS4ERR_DELAY;
+}
+
+void
+layout_let_go(struct mds *mds, struct inode *inode)
+{
+	struct layout_lease *lease = NULL;
+
+	if (!layout_writers_wait(inode) || !layout_any(inode))
+		return;
+	pthread_mutex_lock(&mds->state_lock);
+	struct layout_file *file = layout_file_find(inode);
+	if (file)
+		lease = layout_file_unlease_locked(file);
+	if (lease)
+		file->busy++;
+	pthread_mutex_unlock(&mds->state_lock);
+	if (!lease)
+		return;
+	layout_file_unlease(file, lease);
+	pthread_mutex_lock(&mds->state_lock);
+	file->busy--;
+	layout_file_put_locked(file);
+	pthread_mutex_unlock(&mds->state_lock);
 }
 
 /* ---- ends ---- */

@@ -56,6 +56,14 @@ enum layout_need {
 nfsstat4 layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enum layout_need need,
     uint64_t offset, uint64_t length);
 
+/*
+ * Does whoever writes, truncates or allocates on this host wait in the kernel for the lease behind the layouts (export_ops.writers_wait)?  Then
+ * any change needs all layouts of the file back, and layout_let_go() with io_lock held for writing before it is made.
+ */
+bool layout_writers_wait(const struct inode *inode);
+/* Give the lease up now that no layout is out (layout_clear_locked).  io_lock held for writing, on a worker. */
+void layout_let_go(struct mds *mds, struct inode *inode);
+
 /* Is the way still free?  state_lock held. */
 bool layout_clear_locked(const struct inode *inode, const struct client *client, enum layout_need need,
     uint64_t offset, uint64_t length);

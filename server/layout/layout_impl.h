@@ -208,8 +208,12 @@ struct layout_file *layout_file_find(const struct inode *inode);
 struct layout_file *layout_file_get_locked(struct mds *mds, struct inode *inode);
 /* Free FILE if nothing is left of it.  Queue the lease's end if no layouts are. */
 void layout_file_put_locked(struct layout_file *file);
+/* The file's lease is LEASE from now on, or none.  io_lock held for writing, too. */
+void layout_file_lease_locked(struct layout_file *file, struct layout_lease *lease);
 /* For a caller that holds io_lock for writing and state_lock: the lease to give to its ops->unlease() after state_lock is dropped, or NULL. */
 struct layout_lease *layout_file_unlease_locked(struct layout_file *file);
+/* Give it up.  io_lock still held, state_lock not; FILE is busy. */
+void layout_file_unlease(struct layout_file *file, struct layout_lease *lease);
 /* LEASE on FILE is going to be given up at once: if it was broken, the next one has to wait a moment. */
 void layout_file_rest_locked(struct layout_file *file, const struct layout_lease *lease);
 

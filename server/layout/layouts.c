@@ -148,7 +148,7 @@ file_free(struct layouts *layouts, struct layout_file *file)
 {
 	struct layout_lease *lease = file->lease;
 
-	file->lease = NULL;
+	layout_file_lease_locked(file, NULL);
 	file->nwants = 0;
 	file->not_before_ms = 0;
 	file->busy = 0;

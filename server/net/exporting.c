@@ -338,6 +338,15 @@ exporting_reload(struct mds *mds, char **error)
 	return 0;
 }
 
+/* Why there are no layouts, or why not by the best provider. */
+static const char *
+exporting_reason(const struct export *export)
+{
+	if (!export->device)
+		return reason_name(export->reason);
+	return export->second_best != REASON_NONE ? reason_name(export->second_best) : "";
+}
+
 void
 exporting_print(const struct mds *mds)
 {
@@ -345,7 +354,7 @@ exporting_print(const struct mds *mds)
 		const struct export *x = e->export;
 		printf("EXPORT path=%s provider=%s layouts=%s reason=\"%s\"\n", e->line->path,
 		    x->ops ? x->ops->name : "none",
-		    !x->device ? "none" : x->layout_type == 3 ? "block" : "scsi", x->device ? "" : reason_name(x->reason));
+		    !x->device ? "none" : x->layout_type == 3 ? "block" : "scsi", exporting_reason(x));
 	}
 	fflush(stdout);
 }

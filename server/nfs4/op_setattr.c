@@ -58,11 +58,12 @@ size_take(struct compound *c, uint64_t size)
 		int err = fs_getattr(c->cur, &st);
 		if (err < 0)
 			return nfs4_status(err);
-		bool shrinks = size < st.stx.stx_size;
+		/* Growing is a truncate, too, where the kernel has a say. */
+		bool blocks = size < st.stx.stx_size || layout_writers_wait(c->cur);
 		uint64_t from = block ? size - size % block : 0;
-		nfsstat4 status = shrinks ?
+		nfsstat4 status = blocks ?
 		    way_take(c, c->cur, LAYOUT_NEED_BLOCKS, from, WAY_TO_END) : way_take_lock(c, c->cur);
-		if (status != NFS4_OK || shrinks)
+		if (status != NFS4_OK || blocks)
 			return status;
 		/* Has it grown past SIZE meanwhile? */
 		err = fs_getattr(c->cur, &st);

@@ -32,18 +32,26 @@ nfsstat4
 way_take(struct compound *c, struct inode *inode, enum layout_need need, uint64_t offset, uint64_t length)
 {
 	bool blocks = need == LAYOUT_NEED_BLOCKS;
+	bool waits = need != LAYOUT_NEED_READ && layout_writers_wait(inode);
 
 	for (int turn = 0; turn < WAY_TURNS; turn++) {
+		bool exclusive = blocks || (waits && layout_any(inode));
+		if (waits && exclusive && c->on_loop)
+			return OP_WORKER;	/* a lease may have to be given up */
 		/* Always told for BLOCKS: it may have noted that we wait. */
 		if (blocks || layout_any(inode)) {
 			nfsstat4 status = layout_make_way(c->mds, inode, c->client, need, offset, length);
 			if (status != NFS4_OK)
 				return status;
 		}
-		if (!io_lock_take(c, inode, blocks))
+		if (!io_lock_take(c, inode, exclusive))
 			return OP_WORKER;
-		if (way_clear(c, inode, need, offset, length))
+		/* Shared, and a lease was taken meanwhile: another turn. */
+		if (way_clear(c, inode, need, offset, length) && (exclusive || !waits || !layout_any(inode))) {
+			if (waits)
+				layout_let_go(c->mds, inode);
 			return NFS4_OK;
+		}
 		pthread_rwlock_unlock(&inode->io_lock);
 	}
 	return NFS4ERR_DELAY;
