@@ -44,7 +44,6 @@ struct export {
 	bool waiting;			/* its device was not to be had, and may be: tried again (net/exporting.c) */
 	bool held;			/* see export_holds_blocks(); atomic */
 	bool withdrawn;			/* no layouts are granted any more: it goes, or is no_pnfs now; atomic */
-	void *provider;			/* the provider's own */
 	LIST_ENTRY(export) on_device;	/* device->exports; layout/device.c's own */
 };
 
@@ -114,7 +113,6 @@ struct layout_lease {
 	struct inode *inode;
 	const struct export_ops *ops;
 	bool broken;			/* a local process waits; set before on_break is called; read under state_lock */
-	void *provider;
 };
 
 /*

@@ -66,7 +66,6 @@ plain_take(struct inode *inode, struct layout_lease **leasep, enum reason *why)
 	atomic_init(&pl->refs, 1);
 	pl->lease.inode = inode_get(inode);
 	pl->lease.ops = &export_plain;
-	pl->lease.provider = inode->export->provider;
 	r = plain_leases_take(pl);
 	if (r) {
 		inode_put(inode);
