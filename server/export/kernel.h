@@ -88,6 +88,7 @@ struct kernel_call {
 	struct rpc_out *out;
 	struct compound_call c;
 	uint32_t slot;
+	bool fh;			/* PUTFH stands behind SEQUENCE */
 	struct rpc_rec *rec;
 	struct compound_results results;
 	struct arena arena;		/* of the results */

@@ -31,7 +31,7 @@
 #include "server/export/kernel.h"
 
 #define NFSD_PORT 2049
-#define NFSD_THREADS "8"
+#define NFSD_THREADS "8\n"
 #define NFSD "/run/nfsd"
 #define DOMAIN "pnfs"
 #define FOREVER "2147483647"		/* cache entries: what old kernels take as a time */
@@ -99,15 +99,17 @@ namespaces_enter(void)
 static struct report
 nfsd_configure(const char *lease)
 {
-	put(NFSD "/versions", "-2 -3 +4 +4.1 -4.2");
+	/* Without 3 no lockd is started, and no rpcbind is needed. */
+	if (!put(NFSD "/versions", "-2 -3 +4 +4.1 -4.2\n"))
+		return failed("versions");
 	if (!put(NFSD "/nfsv4leasetime", lease))
 		return failed("nfsv4leasetime");
-	put(NFSD "/nfsv4gracetime", "10");
+	put(NFSD "/nfsv4gracetime", "10\n");
 	if (!put(NFSD "/portlist", "tcp 2049\n"))
 		return failed("portlist");
 	if (!put(NFSD "/threads", NFSD_THREADS))
 		return failed("threads");
-	put(NFSD "/v4_end_grace", "Y");	/* else it is 10 s in which no layout is given */
+	put(NFSD "/v4_end_grace", "Y\n");	/* else it is 10 s in which no layout is given */
 	return (struct report){ 0 };
 }
 
@@ -193,7 +195,7 @@ nfsd_process(int control, const char *lease)
 	do
 		n = report.err ? 0 : read(control, &byte, 1);
 	while (n > 0 || (n < 0 && errno == EINTR));
-	put(NFSD "/threads", "0");
+	put(NFSD "/threads", "0\n");
 	_exit(0);
 }
 
@@ -227,7 +229,7 @@ kernel_nfsd_start(struct kernel_nfsd *nfsd, unsigned lease, int *sock, char *why
 	struct report report = { .step = "no answer" };
 	int pair[2], fds[NFDS];
 	char text[16];
-	snprintf(text, sizeof text, "%u", lease);
+	snprintf(text, sizeof text, "%u\n", lease);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
 		snprintf(why, size, "socketpair: %s", strerror(errno));
 		return -errno;

@@ -219,6 +219,7 @@ kernel_call_begin(struct kernel_call *call, struct kernel_session *session, cons
 		return err;
 	slot_take(session, &call->slot, &seq, false);
 	compound_call_op(&call->c, OP_SEQUENCE, &seq);
+	call->fh = fh != NULL;
 	if (fh) {
 		PUTFH4args put = { .object = { .nfs_fh4_len = fh->len, .nfs_fh4_val = (char *)(uintptr_t)fh->data } };
 		compound_call_op(&call->c, OP_PUTFH, &put);
@@ -230,7 +231,6 @@ int
 kernel_call_run(struct kernel_call *call)
 {
 	struct kernel_session *session = call->session;
-	bool fh = call->c.count > 1;
 	int err = call_run(call);
 	slot_put(session, call->slot, call->out == NULL);
 	if (call->out)			/* it did not fit */
@@ -244,7 +244,7 @@ kernel_call_run(struct kernel_call *call)
 	if (err == -EPROTO)
 		return err;
 	err = sequence_done(session, &call->res.nfs_resop4_u.opsequence);
-	if (!err && fh)
+	if (!err && call->fh)
 		err = kernel_call_take(call, OP_PUTFH);
 	return err;
 }
@@ -361,7 +361,11 @@ control(struct kernel_session *session, struct kernel_call *call, uint32_t op, c
 		return err;
 	compound_call_op(&call->c, op, args);
 	err = call_run(call);
-	return err ? err : kernel_call_take(call, op);
+	if (!err)
+		err = kernel_call_take(call, op);
+	if (err)
+		log_info("nfsd: %s: %s", nfs4_op_name(op), call->status != NFS4_OK ? nfs4_status_name(call->status) : strerror(-err));
+	return err;
 }
 
 static int
