@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -12,6 +13,14 @@
 #include "server/conf/exports.h"
 #include "server/export/export.h"
 #include "server/fs/fs.h"
+
+/* ioctl_xfs_free_eofblocks, as xfsprogs' headers have it. */
+struct eofblocks {
+	uint32_t version, flags;	/* 1; 1: wait for inodes that are busy, also dirty ones */
+	uint32_t uid, gid, prid, pad32;
+	uint64_t min_file_size, pad64[12];
+};
+#define XFS_IOC_FREE_EOFBLOCKS _IOR('X', 58, struct eofblocks)
 
 int
 file_rules_export(struct export *export)
@@ -50,6 +59,13 @@ file_rules_check(const struct inode *inode, int fd, enum reason *why)
 		return -ENOTSUP;
 	}
 	return 0;
+}
+
+bool
+file_rules_make_room(int fd)
+{
+	struct eofblocks all = { .version = 1, .flags = 1 };
+	return ioctl(fd, XFS_IOC_FREE_EOFBLOCKS, &all) == 0;
 }
 
 int

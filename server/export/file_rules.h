@@ -2,6 +2,8 @@
 #ifndef PNFS_SERVER_EXPORT_FILE_RULES_H
 #define PNFS_SERVER_EXPORT_FILE_RULES_H
 
+#include <stdbool.h>
+
 #include "include/reason.h"
 
 struct export;
@@ -12,6 +14,11 @@ struct statx;
 int file_rules_export(struct export *export);
 /* May the blocks of this file (open as FD) be handed out?  -ENOTSUP with *why; other -errno. */
 int file_rules_check(const struct inode *inode, int fd, enum reason *why);
+/*
+ * No space: XFS may hold some behind the ends of files that are being written.  The kernel looks for it itself, but not at files with dirty pages; as
+ * NOSPC is final for clients (PITFALLS A32), those give it back, too.  True: try once more.
+ */
+bool file_rules_make_room(int fd);
 /* A write strips suid, sgid and file capabilities: so does a grant to write. */
 int file_rules_strip(int fd, const struct statx *stx);
 

@@ -184,6 +184,18 @@ map_collect(struct kernel_lease *kl, uint64_t pos, uint64_t end, bool write, str
 	return (int)n;
 }
 
+/* Freed space behind the ends of others is asked for once. */
+static int
+map_or_make_room(struct kernel_lease *kl, uint64_t pos, uint64_t end, bool write, struct iomap *map, unsigned max,
+    enum reason *why)
+{
+	int n = map_collect(kl, pos, end, write, map, max, why);
+	if (n != -ENOSPC || !file_rules_make_room(kl->fd))
+		return n;
+	*why = REASON_NONE;
+	return map_collect(kl, pos, end, write, map, max, why);
+}
+
 static int
 map_prepare_write(struct kernel_lease *kl)
 {
@@ -215,7 +227,7 @@ kernel_map_blocks(struct layout_lease *lease, uint64_t offset, uint64_t length, 
 		return err;
 	}
 	kl->written |= write;
-	int n = map_collect(kl, offset, end, write, map, max, why);
+	int n = map_or_make_room(kl, offset, end, write, map, max, why);
 	/* What was read here meanwhile would be stale: reads while layouts are out leave nothing, others are not told. */
 	if (write && n > 0)
 		posix_fadvise(kl->fd, 0, 0, POSIX_FADV_DONTNEED);

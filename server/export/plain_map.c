@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -31,14 +30,6 @@
 #ifndef FALLOC_FL_WRITE_ZEROES
 #define FALLOC_FL_WRITE_ZEROES 0x80
 #endif
-
-/* ioctl_xfs_free_eofblocks, as xfsprogs' headers have it. */
-struct eofblocks {
-	uint32_t version, flags;	/* 1; 1: wait for inodes that are busy, also dirty ones */
-	uint32_t uid, gid, prid, pad32;
-	uint64_t min_file_size, pad64[12];
-};
-#define XFS_IOC_FREE_EOFBLOCKS _IOR('X', 58, struct eofblocks)
 
 #define ZERO_IOV 8u
 #define ZERO_PART (1u << 20)
@@ -206,17 +197,12 @@ zero_fill(int fd, uint64_t offset, uint64_t end, enum reason *why)
 	return r;
 }
 
-/*
- * No space: XFS may hold some behind the ends of files that are being written.  The kernel looks for it itself, but not at files with dirty pages; as
- * NOSPC is final for clients (PITFALLS A32), those give it back, too, and it is tried once more.
- */
 static int
 fill_or_make_room(int fd, uint64_t offset, uint64_t end, enum reason *why)
 {
-	struct eofblocks all = { .version = 1, .flags = 1 };
 	int r = zero_fill(fd, offset, end, why);
 
-	if (r != -ENOSPC || ioctl(fd, XFS_IOC_FREE_EOFBLOCKS, &all))
+	if (r != -ENOSPC || !file_rules_make_room(fd))
 		return r;
 	*why = REASON_NONE;
 	return zero_fill(fd, offset, end, why);

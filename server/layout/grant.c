@@ -339,6 +339,7 @@ grant_own_locked(struct grant *g)
 	layout->known = true;
 	TAILQ_INSERT_TAIL(&g->file->list, layout, of_file);
 	TAILQ_INSERT_TAIL(&layout->holder->list, layout, of_holder);
+	g->file->linger_ms = 0;
 	atomic_fetch_add(&ask->inode->layouts, 1);
 	return layout;
 }

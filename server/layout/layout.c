@@ -80,10 +80,31 @@ file_drop_wants_locked(struct layout_file *file, uint64_t now)
 	file->nwants = n;
 	if (file->not_before_ms <= now)
 		file->not_before_ms = 0;
-	if (file->waiting && !n && !file->not_before_ms) {
+	if (file->waiting && !n && !file->not_before_ms && file->linger_ms <= now) {
 		TAILQ_REMOVE(&file->layouts->waiting, file, of_waiting);
 		file->waiting = false;
 	}
+}
+
+/*
+ * Where nothing can be committed without the lease (export_ops.writers_wait), it outlives the last layout for a moment, unless somebody waits
+ * for it: the Linux client may return first and commit then (PITFALLS A27).
+ */
+#define LINGER_MS 2000
+
+static bool
+lease_lingers(struct layout_file *file)
+{
+	const struct layouts *layouts = file->layouts;
+	uint64_t now = mds_now_ms();
+
+	if (!layout_writers_wait(file->inode) || file->broken || file->lease->broken || layouts->stop || layouts->draining)
+		return false;
+	if (!file->linger_ms) {
+		file->linger_ms = now + LINGER_MS;
+		file_wait_locked(file);
+	}
+	return now < file->linger_ms;
 }
 
 void
@@ -94,6 +115,8 @@ layout_file_put_locked(struct layout_file *file)
 	if (!TAILQ_EMPTY(&file->list) || file->busy || file->unlease_queued)
 		return;
 	if (file->lease) {
+		if (lease_lingers(file))
+			return;
 		if (layouts->mds->workers) {
 			file->unlease_queued = true;
 			layouts->unleasing++;
@@ -148,6 +171,7 @@ layout_file_unlease_locked(struct layout_file *file)
 		return NULL;
 	layout_file_rest_locked(file, lease);
 	file->broken = false;
+	file->linger_ms = 0;
 	layout_file_lease_locked(file, NULL);
 	if (layout_writers_wait(file->inode))
 		/* Blocks that nobody guards now may be others' when a commit comes late. */

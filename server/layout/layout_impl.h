@@ -92,6 +92,7 @@ struct layout_file {
 	bool broken;			/* a local process waits: everything is recalled */
 	bool unlease_queued;
 	uint64_t not_before_ms;		/* no grants before: just unleased after a break */
+	uint64_t linger_ms;		/* the lease stays until then though no layout is out; 0: one is, or there is no lease */
 	struct want wants[LAYOUT_WANTS];
 	unsigned nwants;
 	struct work unlease;

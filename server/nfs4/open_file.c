@@ -209,6 +209,11 @@ open_file_by_name(struct compound *c, const component4 *name, createhow4 *how, s
 		status = find_or_create(c, name, how ? &cr : NULL, f, &inode);
 	if (status != NFS4_OK)
 		return status;
+	if (f->truncate && c->on_loop) {
+		/* Somebody may have to be waited for, and then this is run again: nothing has changed yet. */
+		inode_put(inode);
+		return OP_WORKER;
+	}
 	f->has_change = true;
 	return compound_set_fh(c, inode);
 }

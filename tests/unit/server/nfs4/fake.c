@@ -498,6 +498,23 @@ layout_any(const struct inode *inode)
 }
 
 bool
+layout_writers_wait(const struct inode *inode)
+{
+	(void)inode;
+	return fake->writers_wait;
+}
+
+void
+layout_let_go(struct mds *mds, struct inode *inode)
+{
+	(void)mds;
+	ck_assert(fake->writers_wait);
+	/* io_lock is held for writing. */
+	ck_assert_int_eq(pthread_rwlock_tryrdlock(&inode->io_lock), EBUSY);
+	fake->let_go++;
+}
+
+bool
 open_any_locked(const struct inode *inode)
 {
 	(void)inode;

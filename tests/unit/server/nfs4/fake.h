@@ -39,6 +39,8 @@ struct fake {
 	/* what fakes answer */
 	bool readonly, grace, visible, by_open, open, in_way, contended;
 	unsigned clear_after;		/* layout_clear_locked() says no so many times */
+	bool writers_wait;		/* layout_writers_wait() */
+	unsigned let_go;		/* calls of layout_let_go() */
 	nfsstat4 io_status;
 	int commit_err, setattr_err;
 	unsigned setattr_fails_at;	/* FS_SET_ bit whose step fails with setattr_err */

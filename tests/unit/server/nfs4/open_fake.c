@@ -251,6 +251,20 @@ layout_any(const struct inode *inode)
 	return false;
 }
 
+bool
+layout_writers_wait(const struct inode *inode)
+{
+	(void)inode;
+	return false;
+}
+
+void
+layout_let_go(struct mds *mds, struct inode *inode)
+{
+	(void)mds;
+	(void)inode;
+}
+
 void
 layout_closed(struct mds *mds, struct inode *inode, struct client *client)
 {
