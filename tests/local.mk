@@ -25,6 +25,7 @@ unit_tests = \
 	tests/unit/client/test_url \
 	tests/unit/proto/layout/test_layout_xdr \
 	tests/unit/proto/nfs4/test_attrs \
+	tests/unit/proto/nfs4/test_cb_channel \
 	tests/unit/proto/nfs4/test_compound_xdr \
 	tests/unit/proto/nfs4/test_dirent \
 	tests/unit/proto/nfs4/test_status \
@@ -40,6 +41,7 @@ unit_tests = \
 	tests/unit/server/conf/test_exports_line \
 	tests/unit/server/export/test_backing \
 	tests/unit/server/export/test_fiemap \
+	tests/unit/server/export/test_kernel_extents \
 	tests/unit/server/export/test_plain_map \
 	tests/unit/server/fence/test_command \
 	tests/unit/server/fence/test_scsi_cdb \
@@ -62,6 +64,7 @@ unit_tests = \
 	tests/unit/server/layout/test_range \
 	tests/unit/server/layout/test_recall \
 	tests/unit/server/layout/test_return \
+	tests/unit/server/layout/test_writers_wait \
 	tests/unit/server/net/test_worker \
 	tests/unit/server/nfs4/test_attr \
 	tests/unit/server/nfs4/test_client_case \
@@ -140,6 +143,7 @@ tests_unit_server_layout_test_layout_SOURCES = tests/unit/server/layout/test_lay
 tests_unit_server_nfs4_test_op_layout_SOURCES = tests/unit/server/nfs4/test_op_layout.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_recall_SOURCES = tests/unit/server/layout/test_recall.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_return_SOURCES = tests/unit/server/layout/test_return.c $(LAYOUT_FAKE)
+tests_unit_server_layout_test_writers_wait_SOURCES = tests/unit/server/layout/test_writers_wait.c $(LAYOUT_FAKE)
 
 # Tests that want an XFS of their own add these to their sources.
 XFS_FIXTURE = tests/unit/xfs_fixture.c tests/unit/xfs_fixture.h
@@ -247,6 +251,7 @@ tests_bench_mdsload_LDADD = libproto.la $(TIRPC_LIBS)
 # tests/fuzz/fuzz_X.c, corpus in tests/fuzz/corpus/X; configure --enable-fuzzers CC=clang.
 # Each needs its _LDFLAGS line, and an _LDADD line if it is of the client.
 fuzz_targets = \
+	tests/fuzz/fuzz_cb_channel \
 	tests/fuzz/fuzz_compound \
 	tests/fuzz/fuzz_conf \
 	tests/fuzz/fuzz_device_addr \
@@ -262,6 +267,7 @@ if FUZZERS
 noinst_PROGRAMS += $(fuzz_targets)
 endif
 EXTRA_DIST += tests/fuzz/corpus
+tests_fuzz_fuzz_cb_channel_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_compound_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_device_addr_LDFLAGS = $(FUZZ_ENGINE)

@@ -44,6 +44,7 @@ struct world {
 	const char *lun;		/* iscsi:// URL */
 	layouttype4 type;
 	unsigned lease, recall, max_io;	/* seconds */
+	bool kernel;			/* the server's provider (PROVIDER in the environment): blocks behind EOF, and every write here waits for the file's lease */
 	jmp_buf give_up;
 };
 extern struct world world;

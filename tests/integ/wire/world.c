@@ -376,6 +376,7 @@ main(int argc, char **argv)
 	world.lease = (unsigned)atoi(argv[6]);
 	world.recall = (unsigned)atoi(argv[7]);
 	world.max_io = getenv("MAX_IO_TIME") ? (unsigned)atoi(getenv("MAX_IO_TIME")) : 30;
+	world.kernel = getenv("PROVIDER") && !strcmp(getenv("PROVIDER"), "kernel");
 	if (world.image < 0 || fstat(world.image, &st)) {
 		perror(argv[3]);
 		return 2;

@@ -281,7 +281,7 @@ fake_map(struct layout_lease *lease, uint64_t offset, uint64_t length, bool writ
 	*why = w.why;
 	if (w.map_err)
 		return w.map_err;
-	if (write && end > file->size / LAYOUT_UNIT * LAYOUT_UNIT) {
+	if (write && !lease->ops->past_eof && end > file->size / LAYOUT_UNIT * LAYOUT_UNIT) {
 		*why = REASON_EOF_BLOCK;
 		end = file->size / LAYOUT_UNIT * LAYOUT_UNIT;
 	}
