@@ -1,4 +1,4 @@
-# The hosts of a test: guests under user-mode-linux on a private bridge, and this host.  Sourced by scripts/test-guest.
+# The hosts of a test: guests under user-mode-linux or QEMU on a private bridge, and this host.  Sourced by scripts/test-guest.
 #
 #	net_up				bridge and taps, in the network namespace of its own that the script runs in
 #	guest_start NAME ROLE NUMBER	boot (ROLE client|server); GUEST_PID[NAME]
@@ -29,19 +29,42 @@ guest_folder() {
 	cp "$BIN/tests/guest/tool/tool" "$W/host/"
 }
 
-guest_start() {
+# What init reads of the kernel's command line: guest_words NAME ROLE HOST-FOLDER
+guest_words() {
+	echo "quiet init=/sbin/guest-init guest.host=$3 guest.name=$1 guest.role=$2 guest.address=${GUEST_ADDRESS[$1]}"
+}
+
+# Both in the background, as leaders of groups of their own.
+guest_run_uml() {
 	local name=$1 role=$2 number=$3
-	GUEST_ADDRESS[$name]=10.99.0.$number
 	mkdir -p "$W/uml"
 	# the disk is shared with others and cached by the host, as the loop device is: no flags but c
 	TMPDIR=/dev/shm setsid linux.uml mem=${GUEST_MEMORY:-768}M uml_dir="$W/uml" umid="$name" \
 		ubd0="$W/$name.cow,$GUEST_ROOT" ubd1c="$IMAGE" root=/dev/ubda ro rootfstype=ext4 \
-		con0=null,fd:1 con=null quiet init=/sbin/guest-init guest.host="$W/host" guest.name="$name" guest.role="$role" \
-		guest.address="${GUEST_ADDRESS[$name]}" "vec0:transport=tap,ifname=tap$number,depth=128,gro=1" \
-		</dev/null >"$W/$name.console" 2>&1 &
+		con0=null,fd:1 con=null $(guest_words "$name" "$role" "$W/host") \
+		"vec0:transport=tap,ifname=tap$number,depth=128,gro=1" </dev/null >"$W/$name.console" 2>&1 &
+}
+
+guest_run_qemu() {
+	local name=$1 role=$2 number=$3
+	tar -c -f "$W/host.tar" -C "$W/host" .
+	truncate -s %512 "$W/host.tar"
+	setsid qemu-system-x86_64 -accel tcg -cpu max -m ${GUEST_MEMORY:-768} -nodefaults -display none -serial stdio -no-reboot \
+		-kernel "$GUEST_KERNEL" -append "console=ttyS0 panic=-1 root=/dev/nvme0n1 rw $(guest_words "$name" "$role" /dev/vda)" \
+		-drive if=none,id=root,format=raw,snapshot=on,file="$GUEST_ROOT" -device nvme,drive=root,serial=root \
+		-drive if=none,id=host,format=raw,readonly=on,file.locking=off,file="$W/host.tar" -device virtio-blk-pci,drive=host \
+		-drive if=none,id=data,format=raw,cache=writeback,file.locking=off,file="$IMAGE" -device virtio-blk-pci,drive=data \
+		-netdev tap,id=net,ifname=tap$number,script=no,downscript=no -device virtio-net-pci,netdev=net,mac=52:54:00:00:00:0$number \
+		-device virtio-rng-pci </dev/null >"$W/$name.console" 2>&1 &
+}
+
+guest_start() {
+	local name=$1 role=$2 number=$3
+	GUEST_ADDRESS[$name]=10.99.0.$number
+	if [ "$KERNEL" = uml ]; then guest_run_uml "$@"; else guest_run_qemu "$@"; fi
 	GUEST_PID[$name]=$!
 	local i
-	for i in $(seq 300); do
+	for i in $(seq 600); do
 		on "$name" 10 -- : >/dev/null 2>&1 && return 0
 		kill -0 "${GUEST_PID[$name]}" 2>/dev/null || break
 		sleep .1
@@ -76,9 +99,12 @@ guest_kill() {
 	rm -f "$W/$1.cow"
 }
 
-# Runnable tasks for each processor beside our own two.
+# How much slower than an idle machine: runnable tasks for each processor beside our own two; an emulated one is slow by itself.
 on_slack() {
-	awk -v cpus="$(nproc)" '{n = int(($1 - 2) / cpus) + 1; print n < 1 ? 1 : n}' /proc/loadavg
+	awk -v cpus="$(nproc)" -v kernel="$KERNEL" '{
+		n = int(($1 - 2) / cpus) + 1
+		print (n < 1 ? 1 : n) * (kernel == "uml" ? 1 : 4)
+	}' /proc/loadavg
 }
 
 # What each command finds set.

@@ -1,6 +1,7 @@
 # The root file system of the guests, made once into the cache.  Sourced by scripts/test-guest.
 #
-#	guest_image	sets GUEST_ROOT: a read-only ext4 image with Debian's NFS tools and the kernels' modules
+#	guest_image	sets GUEST_ROOT: an ext4 image, never written, with Debian's NFS tools and the modules of $KERNEL;
+#			and GUEST_KERNEL: what QEMU boots (none for uml)
 #
 # The image knows nothing of the tests: its init mounts what the host hands it at /host and goes on there.
 
@@ -25,25 +26,51 @@ image_init() {
 	mount -t sysfs sys /sys
 	mountpoint -q /dev || mount -t devtmpfs dev /dev
 	for word in $(cat /proc/cmdline); do
-		case $word in guest.host=*) mount -t hostfs -o "${word#*=}" none /host ;; esac
+		case $word in guest.host=*) from=${word#*=} ;; esac
 	done
+	case $from in
+	/dev/*)
+		modprobe -a virtio_pci virtio_blk virtio_net virtio_rng
+		mount -t tmpfs tmpfs /host
+		for i in 1 2 3 4 5 6 7 8 9 10; do [ -b "$from" ] && break; sleep .3; done
+		tar -x -f "$from" -C /host ;;
+	*)
+		mount -t hostfs -o "$from" none /host ;;
+	esac
 	exec bash /host/init
 	END
 }
 
+# The newest of Debian's kernels for clouds whose version begins with $KERNEL: they have NVMe and ext4 built in.
+image_kernel_package() {
+	apt-cache search --names-only "^linux-image-${KERNEL//./\\.}\\..*-cloud-amd64\$" | cut -d' ' -f1 | sort -V | tail -n 1
+}
+
+# image_modules FOLDER: into the root file system there, and the kernel beside the image
+image_modules() {
+	local package modules work=$1.kernel
+	mkdir -p "$work" "$1/lib/modules"
+	if [ "$KERNEL" = uml ]; then
+		cp -a /usr/lib/uml/modules/* "$1/lib/modules/"
+	else
+		package=$(image_kernel_package)
+		[ -n "$package" ] || return 1
+		(cd "$work" && apt-get download -q "$package" >/dev/null && dpkg-deb -x ./*.deb .) || return 1
+		cp "$work"/boot/vmlinuz-* "$GUEST_KERNEL"
+		cp -a "$work"/lib/modules/* "$1/lib/modules/"
+	fi
+	for modules in "$1"/lib/modules/*; do chroot "$1" depmod "${modules##*/}"; done
+}
+
 # image_build FILE: from packages to an image, in a folder that goes away.
 image_build() {
-	local work=$1.d modules
+	local work=$1.d
 	rm -rf "$work"
 	mkdir -p "$work"
 	mmdebstrap --quiet --variant=minbase --aptopt='APT::Install-Recommends "false"' \
 		--include="$GUEST_PACKAGES" "$(image_codename)" "$work/root" "$(image_mirror)" >"$1.log" 2>&1 || return 1
-	mkdir -p "$work/root/host" "$work/root/lib/modules"
-	for modules in /usr/lib/uml/modules/*; do
-		[ -d "$modules" ] || continue
-		cp -a "$modules" "$work/root/lib/modules/"
-		chroot "$work/root" depmod "${modules##*/}"
-	done
+	mkdir -p "$work/root/host"
+	image_modules "$work/root" || { echo "no modules of $KERNEL" >>"$1.log"; return 1; }
 	image_init >"$work/root/sbin/guest-init"
 	chmod 755 "$work/root/sbin/guest-init"
 	rm -rf "$work/root"/var/lib/apt/lists/* "$work/root"/var/cache/apt/archives/*.deb \
@@ -56,15 +83,22 @@ image_build() {
 	return $status
 }
 
+# The version that an image is made for.
+image_modules_of() {
+	if [ "$KERNEL" = uml ]; then ls /usr/lib/uml/modules; else image_kernel_package; fi
+}
+
 guest_image() {
 	local key
-	key=$({ image_codename; image_init; declare -f image_build; echo "$GUEST_PACKAGES"; ls /usr/lib/uml/modules; } |
+	key=$({ image_codename; image_init; declare -f image_build image_modules; echo "$GUEST_PACKAGES"; image_modules_of; } |
 		sha256sum | cut -c1-12)
-	GUEST_ROOT=$GUEST_CACHE/root-$key.img
+	GUEST_ROOT=$GUEST_CACHE/$KERNEL-$key.img GUEST_KERNEL=$GUEST_CACHE/$KERNEL-$key.vmlinuz
 	mkdir -p "$GUEST_CACHE"
 	[ -s "$GUEST_ROOT" ] && return 0
 	echo "making the guests' root file system $GUEST_ROOT"
+	(flock 9
+	[ -s "$GUEST_ROOT" ] && exit
 	# one that was made from other packages is of no use any more
-	rm -f "$GUEST_CACHE"/root-*.img
-	(flock 9; [ -s "$GUEST_ROOT" ] || image_build "$GUEST_ROOT") 9>"$GUEST_CACHE/lock"
+	rm -f "$GUEST_CACHE/$KERNEL"-*
+	image_build "$GUEST_ROOT") 9>"$GUEST_CACHE/lock"
 }

@@ -28,9 +28,9 @@ server_knfsd() {
 	SERVER_ADDRESS=10.99.0.4 SERVER_FOLDER=/srv/x SERVER_TOOL=/host/tool
 	guest_start server server 4 || world_fail "the server's guest does not start"
 	on server <<-'END' || world_fail "nfsd does not start"
-		mkfs.xfs -q -f /dev/ubdb
+		mkfs.xfs -q -f /dev/lun
 		mkdir -p /srv/x
-		mount -t xfs /dev/ubdb /srv/x
+		mount -t xfs /dev/lun /srv/x
 		modprobe nfsd
 		mount -t nfsd nfsd /proc/fs/nfsd
 		mkdir -p /var/lib/nfs/nfsdcld /var/lib/nfs/v4recovery
@@ -54,7 +54,7 @@ server_repair() {
 		world_mds_stop
 		umount "$MNT" && xfs_repair -n "$LOOP" >"$W/repair.log" 2>&1
 	else
-		on server -- 'exportfs -ua; echo 0 >/proc/fs/nfsd/threads; umount /srv/x; xfs_repair -n /dev/ubdb' >"$W/repair.log" 2>&1
+		on server -- 'exportfs -ua; echo 0 >/proc/fs/nfsd/threads; umount /srv/x; xfs_repair -n /dev/lun' >"$W/repair.log" 2>&1
 	fi
 }
 
