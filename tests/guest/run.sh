@@ -67,6 +67,7 @@ run_autopsy() {
 		on_guest "$guest" 10 'dmesg | grep -vE "Not locking|using block" | tail -n 15; tail -n 4 /run/blkmapd.log; ps -eo pid,stat,wchan:30,args | awk "\$2 ~ /D/"'
 		guest_kill "$guest"
 	done
+	[ "$SERVER_KIND" = kernel ] && { echo "--- pnfs-mds"; on_guest server 10 'tail -n 30 /run/mds/log; dmesg | tail -n 15'; }
 	[ "$SERVER_KIND" = ours ] && { echo "--- pnfs-mds"; tail -n 30 "$W/mds.log"; }
 }
 

@@ -6,7 +6,7 @@
 #	server_repair		the file system, when all is over
 
 server_start() {
-	if [ "$SERVER_KIND" = ours ]; then server_ours; else server_knfsd; fi
+	"server_$SERVER_KIND"
 	[ -z "$CAPTURE" ] || CAPTURE_DEVICE=br0 capture_start "$CAPTURE" 2049
 }
 
@@ -19,6 +19,48 @@ server_ours() {
 	world_mds block lease=20 grace=0 recall_timeout=10
 	grep ^EXPORT "$W/mds.out"
 	SERVER_ADDRESS=$HOST_ADDRESS SERVER_FOLDER=$MNT SERVER_TOOL=$W/host/tool
+}
+
+# What runs a program of this host in a guest, into DIRECTORY: the program and its libraries, ld.so among them.
+server_program() {
+	mkdir -p "$2"
+	cp "$1" "$2/"
+	ldd "$1" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) .*/\1/p' | xargs -I{} cp -L {} "$2/"
+}
+
+# Provider kernel wants a kernel with nfsd.
+server_kernel() {
+	world_folder guest 3072
+	trap run_clean EXIT
+	guest_folder
+	server_program "$BIN/pnfs-mds" "$W/host/mds"
+	SERVER_ADDRESS=10.99.0.4 SERVER_FOLDER=/srv/x SERVER_TOOL=/host/tool
+	guest_start server server 4 || world_fail "the server's guest does not start"
+	on server <<-'END' || world_fail "pnfs-mds does not start"
+		mkfs.xfs -q -f /dev/lun
+		mkdir -p /srv/x /run/mds/state
+		mount -t xfs /dev/lun /srv/x
+		cat >/run/mds/conf <<-CONF
+			[server]
+			listen=0.0.0.0:2049
+			state_dir=/run/mds/state
+			ctl=/run/mds/ctl
+			exports=/run/mds/exports
+			lease=20
+			grace=0
+			recall_timeout=10
+			[device lun]
+			path=/dev/lun
+		CONF
+		echo "/srv/x *(rw,no_root_squash,insecure,pnfs,layouts=block,device=lun,provider=kernel)" >/run/mds/exports
+		setsid /host/mds/ld-linux-* --library-path /host/mds /host/mds/pnfs-mds -f -c /run/mds/conf >/run/mds/out 2>/run/mds/log </dev/null &
+		echo $! >/run/mds/pid
+		for i in $(seq 100); do grep -q ^READY /run/mds/out && break; sleep .1; done
+		cat /run/mds/out
+		grep -q "^EXPORT.*provider=kernel layouts=block" /run/mds/out || { cat /run/mds/log; exit 1; }
+		# nfsd's grace, in which no layout is given
+		sleep 10
+	END
 }
 
 server_knfsd() {
@@ -45,12 +87,18 @@ server_knfsd() {
 }
 
 server_check() {
-	[ "$SERVER_KIND" = knfsd ] && return 0
+	case $SERVER_KIND in
+	knfsd) return 0 ;;
+	kernel) on server -- 'kill -0 $(cat /run/mds/pid) || { echo "pnfs-mds is gone"; tail -n 30 /run/mds/log; exit 1; }'; return ;;
+	esac
 	kill -0 "$MDS_PID" 2>/dev/null || { echo "pnfs-mds is gone"; return 1; }
 }
 
 server_repair() {
-	if [ "$SERVER_KIND" = ours ]; then
+	if [ "$SERVER_KIND" = kernel ]; then
+		on server -- 'pid=$(cat /run/mds/pid); kill $pid; for i in $(seq 200); do kill -0 $pid 2>/dev/null || break; sleep .1; done;
+			! pgrep -x nfsd; umount /srv/x; xfs_repair -n /dev/lun' >"$W/repair.log" 2>&1
+	elif [ "$SERVER_KIND" = ours ]; then
 		world_mds_stop
 		umount "$MNT" && xfs_repair -n "$LOOP" >"$W/repair.log" 2>&1
 	else
