@@ -61,6 +61,19 @@ check_claim(struct compound *c, const OPEN4args *a)
 	}
 }
 
+/*
+ * A local process took the file's last name, and no open keeps it: it is gone (RFC 8881 15.1.2.7), although the cache still
+ * leads there until it is swept.  A client that opens what it believes to be the name's file looks the name up again then.
+ */
+static bool
+is_gone(struct compound *c, const struct fs_stat *st)
+{
+	if (st->stx.stx_nlink > 0)
+		return false;
+	LOCK_SCOPE(&c->mds->state_lock);
+	return !open_any_locked(c->cur);
+}
+
 /* The rights of the caller, as POSIX open(2) has them. */
 static nfsstat4
 check_rights(struct compound *c, const OPEN4args *a, uint32_t access, const struct open_file *f)
@@ -78,6 +91,8 @@ check_rights(struct compound *c, const OPEN4args *a, uint32_t access, const stru
 	int err = fs_getattr(c->cur, &st);
 	if (err)
 		return nfs4_status(err);
+	if (a->claim.claim == CLAIM_FH && is_gone(c, &st))
+		return NFS4ERR_STALE;
 	/* So too when the reply was lost, or the server's memory. */
 	if ((f->replay || a->claim.claim == CLAIM_PREVIOUS) && st.stx.stx_uid == c->cred.uid)
 		return NFS4_OK;

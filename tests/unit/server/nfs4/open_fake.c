@@ -43,6 +43,7 @@ open_fake_add(const char *name, mode_t mode, uid_t uid)
 	f->inode = fake_inode_new(mode & S_IFMT);
 	f->inode->export = &of->export;
 	f->st.stx.stx_mode = mode;
+	f->st.stx.stx_nlink = 1;
 	f->st.stx.stx_uid = f->st.stx.stx_gid = uid;
 	f->st.change = 100;
 	return f;

@@ -355,6 +355,18 @@ START_TEST(close_and_current)
 }
 END_TEST
 
+/* A program on the server's host removed the file: who has it open goes on, others look the name up again. */
+START_TEST(by_handle_without_a_name)
+{
+	open_fake_add("f", S_IFREG | 0644, 1000);
+	ck_assert_int_eq(do_open("f", 1, 0), NFS4_OK);
+	open_fake_find("f")->st.stx.stx_nlink = 0;
+	ck_assert_int_eq(do_open(NULL, 3, 0), NFS4_OK);
+	ck_assert_int_eq(do_close(current), NFS4_OK);
+	ck_assert_int_eq(do_open(NULL, 1, 0), NFS4ERR_STALE);
+}
+END_TEST
+
 START_TEST(downgrade)
 {
 	OPEN_DOWNGRADE4args *a = &of->arg.nfs_argop4_u.opopen_downgrade;
@@ -566,6 +578,7 @@ main(void)
 	tcase_add_test(tc, truncate_refused);
 	tcase_add_test(tc, create_guarded_and_exclusive);
 	tcase_add_test(tc, close_and_current);
+	tcase_add_test(tc, by_handle_without_a_name);
 	tcase_add_test(tc, downgrade);
 	tcase_add_test(tc, lock_ranges);
 	tcase_add_test(tc, lock_denied);
