@@ -1,28 +1,27 @@
 # One who wants what a client holds: a program on the server's host, another client.  Called by tests/guest/run.sh.
 # Each time the layout is recalled, comes back, and both see the right bytes, soon.
 
-# hold FILE...: client a keeps files open, with layouts for writing
+# hold FILE...: client a keeps files open, with layouts for writing, until release
 hold() {
 	on a <<-END
-		rm -f /run/held.*
+		rm -f /run/gate
+		mkfifo /run/gate
 		for file in $*; do
-			(exec 5<>\$D/\$file
-			touch /run/held.\$file
-			while [ -e /run/held.\$file ]; do sleep .1; done) >/dev/null 2>&1 &
-			while [ ! -e /run/held.\$file ]; do sleep .05; done
+			exec {fd}<>\$D/\$file
 			ops_mark
 			\$TOOL write \$D/\$file 0 1048576 31
 			direct
 		done
+		(read -r _ </run/gate || :) >/dev/null 2>&1 &
 	END
 }
 
 release() {
-	on a -- 'rm -f /run/held.*; sleep .3'
+	on a -- 'echo >/run/gate; sleep .3'
 }
 
 # A program on the server's host, against what the client holds.
-scenario local "1 2" a 20
+scenario local "1 2" a 2
 scenario_local() {
 	local files='read write truncate remove over punch allocate clone map'
 	on server <<-END
@@ -85,7 +84,7 @@ scenario_local() {
 }
 
 # A truncation on the server while the client writes: each byte is the client's or a hole.
-scenario race "1 2" a 20
+scenario race "1 2" a 2
 scenario_race() {
 	on server -- '$TOOL truncate $D/race 8388608'
 	on a <<-'END'
@@ -110,7 +109,7 @@ scenario_race() {
 }
 
 # A second client reads, writes and truncates what the first holds.
-scenario two "1 2" "a b" 30
+scenario two "1 2" "a b" 2
 scenario_two() {
 	on server <<-'END'
 		for file in read write truncate; do $TOOL write $D/$file 0 1048576 30; done
@@ -145,7 +144,7 @@ scenario_two() {
 
 # Random operations while a program on the server's host and another client look at the file all the time: each look takes the
 # layouts away.
-scenario visited "1 2" "a b" 20
+scenario visited "1 2" "a b" 2
 scenario_visited() {
 	local seconds=30 visitor
 	[ -z "$QUICK" ] || seconds=8

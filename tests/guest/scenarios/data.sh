@@ -2,7 +2,7 @@
 # Offsets, sizes and seeds are those of tests/guest/tool.
 
 # A file written on the server is read, one of a known size written, overwritten and read again: not a byte through the server.
-scenario basic "1 2" a 10
+scenario basic "1 2" a "1 2"
 scenario_basic() {
 	on server <<-'END'
 		$TOOL write $D/local 0 8388608 1
@@ -36,7 +36,7 @@ scenario_basic() {
 }
 
 # Behind the end of the file: by design through the server (plain), or straight (nfsd); right in any case.
-scenario append "1 2" a 10
+scenario append "1 2" a 2
 scenario_append() {
 	on a <<-'END'
 		for i in 0 1 2 3 4 5 6 7; do
@@ -57,7 +57,7 @@ scenario_append() {
 }
 
 # Holes read as zeros, from a layout and after another hole was filled.
-scenario sparse "1 2" a 10
+scenario sparse "1 2" a 2
 scenario_sparse() {
 	on server <<-'END'
 		$TOOL truncate $D/holes 8388608
@@ -87,7 +87,7 @@ scenario_sparse() {
 }
 
 # Stores through a shared mapping, and parts of pages.
-scenario mmap "1 2" a 10
+scenario mmap "1 2" a 2
 scenario_mmap() {
 	on server -- '$TOOL write $D/mapped 0 4194304 8'
 	on a <<-'END'
@@ -110,7 +110,7 @@ scenario_mmap() {
 }
 
 # O_DIRECT, beside what the caches of both sides hold of the same file.
-scenario odirect "1 2" a 10
+scenario odirect "1 2" a 2
 scenario_odirect() {
 	on server -- '$TOOL write $D/straight 0 8388608 11'
 	on a <<-'END'
@@ -130,7 +130,7 @@ scenario_odirect() {
 }
 
 # Down, up, and up inside the last block: what was cut off is zeros for ever.  A client that holds the file does not wait for itself.
-scenario truncate "1 2" a 10
+scenario truncate "1 2" a 2
 scenario_truncate() {
 	on server -- '$TOOL write $D/cut 0 4194304 13'
 	on a <<-'END'
@@ -156,7 +156,7 @@ scenario_truncate() {
 }
 
 # As many extents as fit into a layout, as often as it takes.
-scenario fragments "1 2" a 30
+scenario fragments "1 2" a 2
 scenario_fragments() {
 	on server 120 <<-'END'
 		# two files written by turns, a block each, straight to the disk, come out in as many pieces
@@ -187,7 +187,7 @@ scenario_fragments() {
 }
 
 # A gibibyte, all of it straight.
-scenario gigabyte "1" a 0
+scenario gigabyte "1" a ""
 scenario_gigabyte() {
 	on server -- '$TOOL truncate $D/giga 1073741824'
 	on a 200 <<-'END'
@@ -201,7 +201,7 @@ scenario_gigabyte() {
 }
 
 # Random operations, and the end of it compared on the server.
-scenario model "1 2" a 20
+scenario model "1 2" a 2
 scenario_model() {
 	local seconds=30
 	[ -z "$QUICK" ] || seconds=8

@@ -1,7 +1,7 @@
 # Names that go, come and change under open files; many small ones.  Called by tests/guest/run.sh.
 
 # The file that an open descriptor means stays that one; the other's blocks are its own.
-scenario rename "1 2" a 10
+scenario rename "1 2" a 2
 scenario_rename() {
 	on server <<-'END'
 		$TOOL write $D/old 0 1048576 20
@@ -23,7 +23,7 @@ scenario_rename() {
 	END
 }
 
-scenario unlink "1 2" a 10
+scenario unlink "1 2" a 2
 scenario_unlink() {
 	on server -- '$TOOL write $D/gone 0 1048576 23'
 	on a <<-'END'
@@ -39,7 +39,7 @@ scenario_unlink() {
 }
 
 # Each of a size of its own, so that most end inside a block.
-scenario small "1 2" a 20
+scenario small "1 2" a 2
 scenario_small() {
 	local files=200
 	[ -z "$QUICK" ] || files=50
