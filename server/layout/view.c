@@ -2,6 +2,7 @@
 #include "server/layout/view.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,8 +103,8 @@ fence_look(const struct holder *holder, uint64_t now, struct fence_view *v)
 	*v = (struct fence_view){ .clientid = holder->key.clientid, .state = fence_name(holder), .tries = holder->tries,
 		.next_ms = holder->fence == FENCE_RETRY ? from_now(holder->next_ms, now) : 0,
 		.over_ms = from_now(holder->over_ms, now) };
-	strncpy(v->name, holder->name, sizeof v->name - 1);
-	strncpy(v->device, holder->device->conf->name, sizeof v->device - 1);
+	snprintf(v->name, sizeof v->name, "%s", holder->name);
+	snprintf(v->device, sizeof v->device, "%s", holder->device->conf->name);
 	TAILQ_FOREACH(layout, &holder->list, of_holder)
 		v->files++;
 }
