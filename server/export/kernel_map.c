@@ -117,20 +117,20 @@ layoutget(struct kernel_lease *kl, uint64_t offset, uint64_t length, bool write,
 		.loga_stateid = kl->have_layout ? kl->layout : kl->open,
 		.loga_maxcount = MAX_COUNT,
 	};
-	*why = REASON_IO_ERROR;
 	int err = kernel_call_begin(&call, kernel_session(), &kl->fh);
-	if (err)
-		return err;
-	compound_call_op(&call.c, OP_LAYOUTGET, &args);
-	err = kernel_call_run(&call);
 	if (!err) {
-		err = kernel_call_take(&call, OP_LAYOUTGET);
+		compound_call_op(&call.c, OP_LAYOUTGET, &args);
+		err = kernel_call_run(&call);
+		if (!err)
+			err = kernel_call_take(&call, OP_LAYOUTGET);
 		if (!err)
 			err = get_take(kl, &call, write);
 		else if (call.status != NFS4_OK)
 			err = get_error(call.status, why);
+		kernel_call_end(&call);
 	}
-	kernel_call_end(&call);
+	if (err && *why == REASON_NONE)
+		*why = REASON_IO_ERROR;
 	return err;
 }
 
@@ -227,11 +227,7 @@ kernel_map_blocks(struct layout_lease *lease, uint64_t offset, uint64_t length, 
 		return err;
 	}
 	kl->written |= write;
-	int n = map_or_make_room(kl, offset, end, write, map, max, why);
-	/* What was read here meanwhile would be stale: reads while layouts are out leave nothing, others are not told. */
-	if (write && n > 0)
-		posix_fadvise(kl->fd, 0, 0, POSIX_FADV_DONTNEED);
-	return n;
+	return map_or_make_room(kl, offset, end, write, map, max, why);
 }
 
 /* ---- commit ---- */

@@ -15,6 +15,7 @@
 
 extern struct mds server;
 extern const char *mnt;
+extern bool kernel;			/* provider kernel is looked at, else plain */
 extern struct iomap map[MAP_MAX];	/* of the map asked for last */
 
 /* ---- main.c ---- */
@@ -41,6 +42,8 @@ struct layout_lease *lease_of(struct inode *inode, int want, enum reason want_wh
 void check_random(struct export *export, unsigned seed);
 void check_unwritten(struct export *export);
 void check_write(struct nexus *client);
+/* Provider kernel only: behind EOF. */
+void check_append(struct nexus *client);
 void measure(void);
 
 /* ---- leases.c ---- */

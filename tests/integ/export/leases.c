@@ -21,20 +21,23 @@ check_refused(void)
 	int fd = create("open-elsewhere");
 	fill(fd, 0, BS, 2);
 	struct inode *inode = inode_of("open-elsewhere");
-	lease_of(inode, -EAGAIN, REASON_LOCAL_OPEN);
-	close(fd);
+	if (!kernel)
+		lease_of(inode, -EAGAIN, REASON_LOCAL_OPEN);
+	close(kernel ? -1 : fd);	/* a lease on writing is no matter to who only has it open */
 	struct layout_lease *lease = lease_of(inode, 0, REASON_NONE);
 	struct layout_lease *second;
-	EXPECT(inode->export->ops->lease(inode, &second, &why), -EBUSY);
+	EXPECT(inode->export->ops->lease(inode, &second, &why), kernel ? -EAGAIN : -EBUSY);
 	EXPECT(map_locked(lease, 0, 100, false, 4, &why), -EINVAL);
 	EXPECT(map_locked(lease, 100, BS, false, 4, &why), -EINVAL);
 	EXPECT(map_locked(lease, UINT64_MAX - 4095, 4096, false, 4, &why), -EINVAL);
-	EXPECT(map_locked(lease, 8 * BS, BS, true, 4, &why), 0);
-	EXPECT(why, REASON_EOF_BLOCK);
+	EXPECT(map_locked(lease, 8 * BS, BS, true, 4, &why), kernel);
+	EXPECT(why, kernel ? REASON_NONE : REASON_EOF_BLOCK);
 	EXPECT(map_locked(lease, 8 * BS, BS, false, 4, &why), 1);
-	EXPECT(map[0].type, IOMAP_HOLE);
+	EXPECT(map[0].type, kernel ? IOMAP_UNWRITTEN : IOMAP_HOLE);
 	lease->ops->unlease(lease);
 	inode_put(inode);
+	if (kernel)
+		close(fd);
 
 	/* A clone shares blocks. */
 	snprintf(path, sizeof path, "cp --reflink=always %s/open-elsewhere %s/clone", mnt, mnt);
@@ -90,6 +93,17 @@ break_time(void)
 	return atoi(text);
 }
 
+/* The kernel's lease begins with the first map. */
+static void
+hold(struct layout_lease *lease)
+{
+	enum reason why;
+	if (kernel)
+		EXPECT(map_locked(lease, 0, BS, true, 4, &why), 1);
+	else
+		EXPECT(break_time(), 0);
+}
+
 /* A program that truncates a leased file waits until the lease is given back. */
 void
 check_break(void)
@@ -100,7 +114,7 @@ check_break(void)
 	close(fd);
 	struct inode *inode = inode_of("breakme");
 	struct layout_lease *lease = lease_of(inode, 0, REASON_NONE);
-	EXPECT(break_time(), 0);
+	hold(lease);
 	snprintf(path, sizeof path, "%s/breakme", mnt);
 	uint64_t start = now_us();
 	pid_t pid = fork();
@@ -130,9 +144,48 @@ check_break(void)
 }
 
 /* More breaks than the signal queue holds: none is missed. */
+static void
+check_crowd(void)
+{
+	enum { FILES = 30 };
+	static struct inode *inodes[FILES];
+	static struct layout_lease *held[FILES];
+	pid_t pids[FILES];
+	char name[32], path[512];
+	int status;
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(name, sizeof name, "many%u", i);
+		close(create(name));
+		inodes[i] = inode_of(name);
+		held[i] = lease_of(inodes[i], 0, REASON_NONE);
+		hold(held[i]);
+	}
+	atomic_store(&breaks, 0);
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(path, sizeof path, "%s/many%u", mnt, i);
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(truncate(path, BS) ? 1 : 0);
+	}
+	for (unsigned i = 0; i < 2000 && atomic_load(&breaks) < FILES; i++)
+		usleep(5000);
+	EXPECT(atomic_load(&breaks), FILES);
+	for (unsigned i = 0; i < FILES; i++) {
+		EXPECT(waitpid(pids[i], &status, WNOHANG), 0);
+		held[i]->ops->unlease(held[i]);
+		EXPECT(waitpid(pids[i], &status, 0), pids[i]);
+		EXPECT(status, 0);
+		inode_put(inodes[i]);
+	}
+}
+
 void
 check_overflow(void)
 {
+	if (kernel) {		/* no signals there: programs that wait, at once */
+		check_crowd();
+		return;
+	}
 	enum { FILES = 200 };
 	struct rlimit few = { 4, 4 };
 	EXPECT(setrlimit(RLIMIT_SIGPENDING, &few), 0);
