@@ -225,6 +225,7 @@ EXTRA_DIST += \
 	tests/integ/lib.sh \
 	tests/integ/test_client.sh \
 	tests/integ/test_export.sh \
+	tests/integ/test_export_guest.sh \
 	tests/integ/test_ctl.sh \
 	tests/integ/test_garbage.sh \
 	tests/integ/test_pr_iscsi.sh \
