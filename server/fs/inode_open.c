@@ -127,6 +127,26 @@ inode_of_native(struct fs_export *fse, const struct handle_native *native, int p
 	return inode_insert(fse, &handle, path_fd, -1, false, inode);
 }
 
+/*
+ * A descriptor of the file that left the cache when its last name was removed, and that the sweeper has yet to close, keeps it there: without a
+ * name it is not served again, so that the answer is STALE from then on and the space comes back.
+ */
+static int
+open_named(struct fs_export *fse, const struct handle_native *native)
+{
+	struct statx stx;
+	int fd = open_exact(fse, native);
+	if (fd < 0)
+		return fd;
+	int err = posix_stat(fd, STATX_NLINK, &stx);
+	if (!err && !stx.stx_nlink)
+		err = -ESTALE;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
 /* A handle that is not in the cache. */
 static int
 open_cold(struct fs *fs, const void *bytes, unsigned len, struct inode **inode)
@@ -142,7 +162,7 @@ open_cold(struct fs *fs, const void *bytes, unsigned len, struct inode **inode)
 	struct fs_export *fse = kind == HANDLE_FILE ? fs_export_by_id(fs, id) : NULL;
 	if (!fse)
 		return -ESTALE;
-	int fd = open_exact(fse, &native);
+	int fd = open_named(fse, &native);
 	err = fd < 0 ? fd : inode_insert(fse, &handle, fd, -1, false, inode);
 	fs_export_put(fse);
 	return err;

@@ -115,8 +115,12 @@ START_TEST(removed_file_is_stale)
 	unsigned len = inode->handle_len;
 	memcpy(h, inode->handle, len);
 	inode_put(inode);
+	int fd = openat(env.root->fd, "gone", O_RDONLY);
+	ck_assert_int_ge(fd, 0);
 	ck_assert_ok(fs_remove(env.root, "gone", 4, &alice, NULL));
+	/* At once, though a descriptor keeps the file until the sweeper has closed its own. */
 	ck_assert_err(fs_inode(env.fs, h, len, &got), ESTALE);
+	ck_assert_int_eq(close(fd), 0);
 	env_close(&env);
 }
 END_TEST
