@@ -44,6 +44,7 @@ unit_tests = \
 	tests/unit/server/export/test_kernel_extents \
 	tests/unit/server/export/test_plain_map \
 	tests/unit/server/fence/test_command \
+	tests/unit/server/fence/test_iscsi_nexus \
 	tests/unit/server/fence/test_scsi_cdb \
 	tests/unit/server/fs/test_handle \
 	tests/unit/server/fs/test_inode \

@@ -14,6 +14,7 @@
 #include "include/log.h"
 
 #define RETRIES 16
+#define REDIRECTS 4
 
 struct nexus {
 	char *url, *initiator;
@@ -97,10 +98,51 @@ nexus_wait(struct nexus *nexus, struct outcome *outcome, uint64_t deadline)
 	return 0;
 }
 
+/* TCP, then the login; 1: go to the portal that iscsi_get_target_address() names instead (RFC 7143 11.13.5, status class 1). */
+static int
+nexus_login(struct nexus *nexus, const char *portal, uint64_t deadline)
+{
+	struct outcome connected = { 0 }, login = { 0 };
+
+	if (iscsi_connect_async(nexus->ctx, portal, on_done, &connected))
+		return nexus_fail(nexus, -ENOTCONN);
+	int r = nexus_wait(nexus, &connected, deadline);
+	if (r)
+		return r;
+	if (connected.status != SCSI_STATUS_GOOD || iscsi_login_async(nexus->ctx, on_done, &login))
+		return nexus_fail(nexus, -ENOTCONN);
+	r = nexus_wait(nexus, &login, deadline);
+	if (r)
+		return r;
+	if (login.status == SCSI_STATUS_REDIRECT)
+		return 1;
+	return login.status == SCSI_STATUS_GOOD ? 0 : nexus_fail(nexus, -ENOTCONN);
+}
+
+/*
+ * In steps, not by iscsi_full_connect_async(): that loses memory each time a target goes silent during the login, and a target that is silent is
+ * tried again for ever.  No TEST UNIT READY either, which a reservation of somebody else would spoil.
+ */
+static int
+nexus_login_somewhere(struct nexus *nexus, const char *portal)
+{
+	uint64_t deadline = now_ms() + nexus->timeout_ms;
+	char there[256];
+
+	for (unsigned i = 0; i < REDIRECTS; i++) {
+		int r = nexus_login(nexus, portal, deadline);
+		if (r != 1)
+			return r;
+		snprintf(there, sizeof there, "%s", iscsi_get_target_address(nexus->ctx));
+		iscsi_disconnect(nexus->ctx);
+		portal = there;
+	}
+	return nexus_fail(nexus, -ENOTCONN);
+}
+
 int
 nexus_connect(struct nexus *nexus)
 {
-	struct outcome outcome = { 0 };
 	nexus_drop(nexus);
 	nexus->ctx = iscsi_create_context(nexus->initiator);
 	if (!nexus->ctx)
@@ -118,15 +160,9 @@ nexus_connect(struct nexus *nexus)
 	iscsi_set_noautoreconnect(nexus->ctx, 1);
 	if (nexus->isid)
 		iscsi_set_isid_random(nexus->ctx, nexus->isid & 0xffffff, 0);
-	/* LUN -1: no TEST UNIT READY, which a reservation of somebody else would spoil. */
-	int r = iscsi_full_connect_async(nexus->ctx, url->portal, -1, on_done, &outcome);
+	int r = nexus_login_somewhere(nexus, url->portal);
 	iscsi_destroy_url(url);
-	if (r)
-		return nexus_fail(nexus, -ENOTCONN);
-	r = nexus_wait(nexus, &outcome, now_ms() + nexus->timeout_ms);
-	if (r)
-		return r;
-	return outcome.status == SCSI_STATUS_GOOD ? 0 : nexus_fail(nexus, -ENOTCONN);
+	return r;
 }
 
 int
