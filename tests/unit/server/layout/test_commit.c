@@ -65,7 +65,7 @@ commit_last(struct fake_file *file, const stateid4 *sid, uint64_t last, bool *si
 	return layout_commit(&w.mds, &commit, size_set, size);
 }
 
-/* PITFALLS A1, A2: a commit of a middle range leaves the size alone; only what is held may move it. */
+/* PITFALLS A1: a commit of a middle range leaves the size alone; only what is held may move it. */
 START_TEST(commit_size)
 {
 	struct fake_file *file = fake_file_new(64 * U);
