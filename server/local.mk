@@ -1,6 +1,18 @@
 # The metadata server.  A convenience library, so that tests link only what they use.
-noinst_LTLIBRARIES += libserver.la
+noinst_LTLIBRARIES += libserver.la libkeeper.la
 sbin_PROGRAMS += pnfs-mds pnfsctl
+keeperdir = $(libexecdir)/pnfs-block
+keeper_PROGRAMS = pnfs-keeper
+AM_CPPFLAGS += -DKEEPER_LIBEXEC='"$(keeperdir)"'
+
+# What the keeper's process is made of, and no more.
+libkeeper_la_SOURCES = \
+	server/keeper/message.c \
+	server/keeper/message.h \
+	server/keeper/serve.c \
+	server/keeper/serve.h \
+	server/keeper/table.c \
+	server/keeper/table.h
 
 libserver_la_SOURCES = \
 	server/cb/cb.c \
@@ -63,6 +75,10 @@ libserver_la_SOURCES = \
 	server/fs/posix_modify.c \
 	server/fs/pseudo.c \
 	server/fs/user.c \
+	server/keeper/keeper.c \
+	server/keeper/keeper.h \
+	server/keeper/spawn.c \
+	server/keeper/spawn.h \
 	server/layout/block.c \
 	server/layout/commit.c \
 	server/layout/commit.h \
@@ -174,10 +190,13 @@ libserver_la_SOURCES = \
 	server/state/stateid.c \
 	server/state/stateid.h \
 	server/state/stateid_io.c
-libserver_la_LIBADD = libproto.la $(ISCSI_LIBS) $(INIH_LIBS) $(NETTLE_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS)
+libserver_la_LIBADD = libkeeper.la libproto.la $(ISCSI_LIBS) $(INIH_LIBS) $(NETTLE_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS)
 
 pnfs_mds_SOURCES = server/net/main.c
 pnfs_mds_LDADD = libserver.la
+
+pnfs_keeper_SOURCES = server/keeper/pnfs_keeper.c
+pnfs_keeper_LDADD = libkeeper.la
 
 pnfsctl_SOURCES = server/ctl/pnfsctl.c
 pnfsctl_LDADD = $(JANSSON_LIBS)

@@ -53,6 +53,8 @@ unit_tests = \
 	tests/unit/server/fs/test_posix_dir \
 	tests/unit/server/fs/test_posix_modify \
 	tests/unit/server/fs/test_pseudo \
+	tests/unit/server/keeper/test_message \
+	tests/unit/server/keeper/test_serve \
 	tests/unit/server/layout/test_commit \
 	tests/unit/server/layout/test_conflict \
 	tests/unit/server/layout/test_designator \
@@ -259,6 +261,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz_device_addr \
 	tests/fuzz/fuzz_exports \
 	tests/fuzz/fuzz_fattr4 \
+	tests/fuzz/fuzz_keeper \
 	tests/fuzz/fuzz_layout_update \
 	tests/fuzz/fuzz_mds \
 	tests/fuzz/fuzz_rpc_record \
@@ -275,6 +278,7 @@ tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_device_addr_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_fattr4_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_keeper_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_layout_update_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_mds_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_rpc_record_LDFLAGS = $(FUZZ_ENGINE)
