@@ -145,7 +145,7 @@ static int
 server_key(struct parser *p, const char *name, const char *value)
 {
 	static const char *const names[] = { "listen", "state_dir", "ctl", "exports", "lease", "grace",
-		"recall_timeout", "max_io_time", "loops", "workers" };
+		"recall_timeout", "max_io_time", "loops", "workers", "keeper" };
 	struct mds_conf *conf = p->conf;
 	unsigned key = 0;
 	while (key < sizeof names / sizeof *names && strcmp(name, names[key]))
@@ -165,7 +165,8 @@ server_key(struct parser *p, const char *name, const char *value)
 	case 6: return set_number(p, &conf->recall_timeout, value, 1, 3600);
 	case 7: return set_number(p, &conf->max_io_time, value, 1, 3600);
 	case 8: return set_number(p, &conf->loops, value, 0, 1024);
-	default: return set_number(p, &conf->workers, value, 0, 4096);
+	case 9: return set_number(p, &conf->workers, value, 0, 4096);
+	default: return set_bool(p, &conf->keeper, value);
 	}
 }
 
@@ -307,7 +308,7 @@ next_line(char *buf, int size, void *arg)
 static int
 set_defaults(struct mds_conf *conf, const char *name)
 {
-	*conf = (struct mds_conf){ .listen_port = 2049, .lease = 90, .grace = 90, .max_io_time = 30 };
+	*conf = (struct mds_conf){ .listen_port = 2049, .lease = 90, .grace = 90, .max_io_time = 30, .keeper = true };
 	conf->file = strdup(name);
 	conf->listen_host = strdup("0.0.0.0");
 	conf->state_dir = strdup("/var/lib/pnfs-mds");

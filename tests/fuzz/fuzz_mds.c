@@ -193,7 +193,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	log_set_level(LOG_LEVEL_ERROR);
 	if (!mkdtemp(dir))
 		abort();
-	snprintf(conf, sizeof conf, "[server]\nlisten=127.0.0.1:0\nstate_dir=%s\nctl=%s/ctl\nexports=%s/exports\nlease=3600\n",
+	snprintf(conf, sizeof conf, "[server]\nlisten=127.0.0.1:0\nstate_dir=%s\nctl=%s/ctl\nexports=%s/exports\nlease=3600\nkeeper=no\n",
 	    dir, dir, dir);
 	put_file("conf", conf);
 	put_file("exports", "# none\n");

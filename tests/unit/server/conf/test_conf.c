@@ -55,7 +55,7 @@ START_TEST(everything)
 	    "[server]\r\n"
 	    "listen = [::1]:20490 ; the loopback\n"
 	    "  state_dir=/s\n\tctl: /c\n"
-	    "exports=/e\nlease=1\ngrace=0\nrecall_timeout=3600\nmax_io_time=60\nloops=2\nworkers=8\n"
+	    "exports=/e\nlease=1\ngrace=0\nrecall_timeout=3600\nmax_io_time=60\nloops=2\nworkers=8\nkeeper=no\n"
 	    "[device lun-1]\npath=/dev/sdb\niscsi_url=iscsi://host:3260/iqn.2024-01.x:y/1\n"
 	    "initiator_name=iqn.2024-01.x:mds\ndesignator=naa.6001405000000001\nallow_no_ptpl=yes\n"
 	    "fence_command=/bin/fence --now\n"
@@ -70,6 +70,7 @@ START_TEST(everything)
 	ck_assert_uint_eq(conf.max_io_time, 60);
 	ck_assert_uint_eq(conf.loops, 2);
 	ck_assert_uint_eq(conf.workers, 8);
+	ck_assert(!conf.keeper);
 	struct device_conf *d = conf_device(&conf, "lun-1");
 	ck_assert_ptr_nonnull(d);
 	ck_assert_str_eq(d->path, "/dev/sdb");
@@ -78,7 +79,7 @@ START_TEST(everything)
 	ck_assert_str_eq(d->designator, "naa.6001405000000001");
 	ck_assert_str_eq(d->fence_command, "/bin/fence --now");
 	ck_assert(d->allow_no_ptpl);
-	ck_assert_uint_eq(d->line, 13);
+	ck_assert_uint_eq(d->line, 14);
 	ck_assert(!conf_device(&conf, "b")->allow_no_ptpl);
 	ck_assert_ptr_null(conf_device(&conf, "c"));
 	conf_free(&conf);

@@ -39,7 +39,7 @@ mds_fixture_start(struct mds_fixture *fx, unsigned lease, unsigned grace)
 	strcpy(fx->dir, "/tmp/mds-fixture-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(fx->dir));
 	snprintf(conf, sizeof conf, "[server]\nlisten=127.0.0.1:0\nstate_dir=%s\nctl=%s/ctl\nexports=%s/exports\n"
-	    "lease=%u\ngrace=%u\n", fx->dir, fx->dir, fx->dir, lease, grace);
+	    "lease=%u\ngrace=%u\nkeeper=no\n", fx->dir, fx->dir, fx->dir, lease, grace);
 	put_file(fx->dir, "conf", conf);
 	put_file(fx->dir, "exports", "# none\n");
 	fixture_run(fx);
