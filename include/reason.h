@@ -11,7 +11,8 @@
 	X(REALTIME, "realtime") X(LOCAL_OPEN, "local-open") X(UNALIGNED, "unaligned") \
 	X(EOF_BLOCK, "eof-block") X(RECALL_PENDING, "recall-pending") X(FENCED, "fenced") \
 	X(NO_SPACE, "no-space") X(GRACE, "grace") X(UNSUPPORTED_KERNEL, "unsupported-kernel") \
-	X(NOT_XFS, "not-xfs") X(LAYOUTS_OFF, "layouts-off") X(IO_ERROR, "io-error") X(STOPPING, "stopping")
+	X(NOT_XFS, "not-xfs") X(LAYOUTS_OFF, "layouts-off") X(IO_ERROR, "io-error") X(STOPPING, "stopping") \
+	X(KEEPER, "keeper")
 
 enum reason {
 #define X(id, name) REASON_##id,

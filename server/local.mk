@@ -47,6 +47,8 @@ libserver_la_SOURCES = \
 	server/export/kernel_map.c \
 	server/export/kernel_nfsd.c \
 	server/export/kernel_session.c \
+	server/export/former_lease.c \
+	server/export/former_lease.h \
 	server/export/plain.c \
 	server/export/plain.h \
 	server/export/plain_lease.c \

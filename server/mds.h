@@ -8,6 +8,7 @@
  *   fencers   a few threads that talk to targets (fence/); never hold any lock below while doing so
  *   ctl       one thread that answers pnfsctl (ctl/)
  *   leases    one thread that takes lease-break signals (export/)
+ *   keeper    one thread that waits for the death of the keeper's process, to start another one (keeper/)
  *
  * Locks, outermost first; never take an earlier one while holding a later one:
  *   inode->io_lock     (rwlock) data and block map of one file; may be held over system calls;
@@ -33,7 +34,9 @@ struct exporting;
 struct exports;
 struct formers;
 struct fs;
+struct former_leases;
 struct grace;
+struct keeper;
 struct layouts;
 struct listener;
 struct loop;
@@ -56,6 +59,8 @@ struct mds {
 	struct devices *devices;	/* layout/device.h; made by the first device_open() */
 	struct grace *grace;		/* state/grace.c; NULL: there was none */
 	struct formers *formers;	/* layout/former.h: holders of a former life */
+	struct former_leases *former_leases;	/* export/former_lease.h; NULL: none, or none any more */
+	struct keeper *keeper;		/* keeper/keeper.h; NULL: keeper=no */
 	struct stable *stable;		/* state/stable.c: the store in state_dir */
 	struct workers *workers;	/* net/worker.h */
 	struct listener *listener;	/* net/listener.h */

@@ -113,6 +113,7 @@ struct layout_lease {
 	struct inode *inode;
 	const struct export_ops *ops;
 	bool broken;			/* a local process waits; set before on_break is called; read under state_lock */
+	bool left;			/* set before unlease() at the end of the server: layouts are out, what outlives us (the keeper) is to go on holding it */
 };
 
 /*

@@ -24,7 +24,7 @@ plain_probe(struct export *export)
 	int r = file_rules_export(export);
 	if (r)
 		return r;
-	r = plain_leases_start(export->mds->conf.state_dir);
+	r = plain_leases_start(export->mds);
 	if (r) {
 		log_warn("%s: file leases cannot be had here (%s): no layouts", export->line->path, strerror(-r));
 		export->reason = REASON_UNSUPPORTED_KERNEL;
@@ -72,6 +72,13 @@ plain_take(struct inode *inode, struct layout_lease **leasep, enum reason *why)
 		free(pl);
 		*why = r == -EAGAIN ? REASON_LOCAL_OPEN : REASON_UNSUPPORTED_KERNEL;
 		return r;
+	}
+	r = plain_leases_keep(pl);
+	if (r) {
+		log_error("inode %llu: the keeper does not take its lease: %s: no layout", (unsigned long long)inode->ino, strerror(-r));
+		plain_leases_drop(pl);
+		*why = REASON_KEEPER;
+		return -EAGAIN;
 	}
 	*leasep = &pl->lease;
 	*why = REASON_NONE;

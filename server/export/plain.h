@@ -33,16 +33,21 @@ plain_lease(struct layout_lease *lease)
 /* plain_lease.c.  Leases belong to the process (descriptors, signals and the sysctl do), so there is one service. */
 
 /*
- * Start it for one more export, or stop it when the last one goes.  -errno: leases cannot be had here.  In STATE_DIR (of the first) stands what
- * fs.lease-break-time was, so that a server that was killed leaves it to the next one to put it back.
+ * Start it for one more export (or for what a former life has left), or stop it when the last one goes.  -errno: leases cannot be had here.  In state_dir stands
+ * what fs.lease-break-time was, so that a server that was killed leaves it to the next one to put it back.
  */
-int plain_leases_start(const char *state_dir);
+int plain_leases_start(struct mds *mds);
 void plain_leases_stop(void);
 
-/* F_WRLCK on pl->fd.  -EAGAIN: somebody has the file open. */
+/* All three: inode->io_lock held for writing. */
+/* F_WRLCK on pl->fd.  -EAGAIN: somebody has the file open.  A lease of a former life is shared, also when it is being broken (lease.broken then). */
 int plain_leases_take(struct plain_lease *pl);
-/* F_UNLCK: a breaker that waits goes on.  The caller's pointer is dead after this. */
+/* Hand it to the keeper: when this returns 0 it outlives the server.  -errno: no layout may rely on it. */
+int plain_leases_keep(struct plain_lease *pl);
+/* F_UNLCK: a breaker that waits goes on - unless a former life's clients may still write, or it is left to the keeper.  The caller's pointer is dead after this. */
 void plain_leases_drop(struct plain_lease *pl);
+/* Is there one on FD? */
+bool plain_leases_has(int fd);
 
 /* plain_map.c */
 int plain_map_blocks(struct layout_lease *lease, uint64_t offset, uint64_t length, bool write,

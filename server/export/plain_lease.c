@@ -7,6 +7,9 @@
  *
  * While leases are out, fs.lease-break-time is 0: the breaker waits for us and not for the 45 s after which it would write to blocks
  * that a client may still write.
+ *
+ * Each is with the keeper, too: it belongs to the open file, and a server that is killed leaves it behind.  The next life holds it (former_lease.c) until the
+ * clients of before are done with.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +26,10 @@
 
 #include "include/cleanup.h"
 #include "include/log.h"
+#include "server/export/former_lease.h"
 #include "server/export/plain.h"
 #include "server/fs/fs.h"
+#include "server/keeper/keeper.h"
 #include "server/mds.h"
 
 #define BREAK_TIME "/proc/sys/fs/lease-break-time"
@@ -34,7 +39,8 @@
 
 static struct {
 	pthread_mutex_t lock;		/* a leaf: nothing else is taken under it */
-	unsigned users;			/* exports */
+	unsigned users;			/* exports, and former leases */
+	struct keeper *keeper;
 	pthread_t thread;
 	pid_t tid;
 	int stop_fd, signal_fd;		/* eventfd, signalfd */
@@ -118,10 +124,14 @@ break_time_hold(void)
 	return 0;
 }
 
-/* Put back what was found, unless somebody changed it meanwhile.  leases.lock held. */
+/* Put back what was found, unless somebody changed it meanwhile, or leases are left to the keeper.  leases.lock held. */
 static void
 break_time_restore(void)
 {
+	if (keeper_count(leases.keeper, KEEPER_LEASE)) {
+		leases.break_time = -1;		/* it stands in the record */
+		return;
+	}
 	if (leases.break_time > 0 && number_read(leases.sysctl_fd) == 0 &&
 	    number_write(leases.sysctl_fd, leases.break_time))
 		log_warn("%s: cannot be set back to %d", BREAK_TIME, leases.break_time);
@@ -174,7 +184,7 @@ lease_scan(void)
 {
 	pthread_mutex_lock(&leases.lock);
 	unsigned size = leases.size;
-	if (leases.count)
+	if (leases.count || keeper_count(leases.keeper, KEEPER_LEASE))
 		break_time_hold();
 	pthread_mutex_unlock(&leases.lock);
 	for (unsigned fd = 0; fd < size; fd++)
@@ -247,11 +257,12 @@ leases_open(const char *state_dir)
 }
 
 int
-plain_leases_start(const char *state_dir)
+plain_leases_start(struct mds *mds)
 {
 	LOCK_SCOPE(&leases.lock);
 	if (leases.users == 0) {
-		int r = leases_open(state_dir);
+		leases.keeper = mds->keeper;
+		int r = leases_open(mds->conf.state_dir);
 		if (r)
 			return r;
 		/* The kernel is told the thread's id with each lease. */
@@ -304,6 +315,8 @@ leases_grow(unsigned fd)
 int
 plain_leases_take(struct plain_lease *pl)
 {
+	/* It changes only with io_lock held. */
+	bool former = former_lease_on(pl->lease.inode);
 	LOCK_SCOPE(&leases.lock);
 	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = leases.tid };
 	int r = leases_grow((unsigned)pl->fd);
@@ -313,22 +326,46 @@ plain_leases_take(struct plain_lease *pl)
 		r = break_time_hold();
 	if (r)
 		return r;
-	if (fcntl(pl->fd, F_SETSIG, LEASE_SIGNAL) || fcntl(pl->fd, F_SETOWN_EX, &owner) ||
-	    fcntl(pl->fd, F_SETLEASE, F_WRLCK))
+	if (fcntl(pl->fd, F_SETSIG, LEASE_SIGNAL) || fcntl(pl->fd, F_SETOWN_EX, &owner))
 		return -errno;
+	if (fcntl(pl->fd, F_SETLEASE, F_WRLCK)) {
+		/* Whoever breaks a former one has the file open; he waits. */
+		if (errno != EAGAIN || !former)
+			return -errno;
+		pl->lease.broken = true;
+	}
 	leases.by_fd[pl->fd] = pl;
 	leases.count++;
 	return 0;
 }
 
+int
+plain_leases_keep(struct plain_lease *pl)
+{
+	struct inode *inode = pl->lease.inode;
+	return keeper_add(inode->export->mds->keeper, KEEPER_LEASE, inode->handle, inode->handle_len, NULL, 0, pl->fd);
+}
+
 void
 plain_leases_drop(struct plain_lease *pl)
 {
+	struct inode *inode = pl->lease.inode;
+	bool stays = pl->lease.left || former_lease_on(inode);
+	/* First: a server that is killed in between leaves nothing behind that holds up local programs for nobody. */
+	if (!stays)
+		keeper_del(inode->export->mds->keeper, KEEPER_LEASE, inode->handle, inode->handle_len);
 	pthread_mutex_lock(&leases.lock);
 	leases.by_fd[pl->fd] = NULL;
 	leases.count--;
-	if (fcntl(pl->fd, F_SETLEASE, F_UNLCK))
+	if (!stays && fcntl(pl->fd, F_SETLEASE, F_UNLCK))
 		log_error("lease: cannot be given back: %s", strerror(errno));
 	pthread_mutex_unlock(&leases.lock);
 	lease_put(pl);
+}
+
+bool
+plain_leases_has(int fd)
+{
+	LOCK_SCOPE(&leases.lock);
+	return fd >= 0 && (unsigned)fd < leases.size && leases.by_fd[fd];
 }

@@ -75,6 +75,13 @@ void inode_put(struct inode *inode);
 
 /* Handle from the wire.  -EBADMSG: not ours (length, MAC); -ESTALE: no such file or export. */
 int fs_inode(struct fs *fs, const void *handle, unsigned len, struct inode **inode);
+/* The export a handle belongs to, referenced; NULL: none that is there, or not a file's. */
+struct export *fs_handle_export(struct fs *fs, const void *handle, unsigned len);
+/*
+ * FD, opened for reading and writing in a former life of the server, becomes the data descriptor of INODE: nobody may open the file another time while FD
+ * is leased.  Taken over when it returns 0; -EEXIST: it has one already, -ESTALE: FD is another file.
+ */
+int fs_adopt_fd(struct inode *inode, int fd);
 int fs_root(struct fs *fs, struct inode **inode);
 
 /* Is this handle in the cache, so that fs_inode() does not block?  (Loops ask before they run PUTFH.) */

@@ -231,6 +231,43 @@ set_data_fd(struct inode_private *p, int fd)
 }
 
 int
+fs_adopt_fd(struct inode *inode, int fd)
+{
+	struct inode_private *p = inode->priv;
+	struct statx ours, theirs;
+	int none = -1, err = posix_stat(inode->fd, STATX_BASIC_STATS, &ours);
+	if (!err)
+		err = posix_stat(fd, STATX_BASIC_STATS, &theirs);
+	if (err)
+		return err;
+	if (!S_ISREG(inode->type) || ours.stx_ino != theirs.stx_ino || ours.stx_dev_major != theirs.stx_dev_major ||
+	    ours.stx_dev_minor != theirs.stx_dev_minor)
+		return -ESTALE;
+	LOCK_SCOPE(&p->fs->lock);
+	if (!atomic_compare_exchange_strong(&p->data_fd, &none, fd))
+		return -EEXIST;
+	p->fs->fds++;
+	return 0;
+}
+
+struct export *
+fs_handle_export(struct fs *fs, const void *bytes, unsigned len)
+{
+	struct handle handle;
+	struct handle_native native;
+	enum handle_kind kind;
+	uint32_t id;
+	if (handle_open(fs->key, bytes, len, &handle, &kind, &id, &native) || kind != HANDLE_FILE)
+		return NULL;
+	struct fs_export *fse = fs_export_by_id(fs, id);
+	if (!fse)
+		return NULL;
+	struct export *export = export_get(fse->export);
+	fs_export_put(fse);
+	return export;
+}
+
+int
 inode_data_fd(struct inode *inode)
 {
 	struct inode_private *p = inode->priv;

@@ -1,12 +1,14 @@
 /*
  * The end of a server in order: no more layouts are given, those that are out are recalled, and whoever does not return his is fenced, all by the
  * ordinary ways (recall.c, holder.c) and with their deadlines.  Meanwhile everything else is served, LAYOUTCOMMIT and LAYOUTRETURN above all.  Only when
- * nothing is out may the leases go that keep local programs off the blocks.  Called by net/server.c.
+ * nothing is out may the leases go that keep local programs off the blocks; those of a server that does not wait for that are left to the keeper.  Called by net/server.c.
  */
 #include "server/layout/layout_impl.h"
 
 #include "include/log.h"
+#include "server/export/export.h"
 #include "server/fs/fs.h"
+#include "server/keeper/keeper.h"
 #include "server/mds.h"
 
 /* Files named one by one in the last message. */
@@ -45,20 +47,24 @@ layouts_drained(struct mds *mds)
 }
 
 void
-layouts_report_left(struct mds *mds)
+layouts_leave(struct mds *mds)
 {
-	const struct layout_file *file;
+	struct layout_file *file;
 	const struct layout *layout;
 	unsigned files = 0;
 
 	pthread_mutex_lock(&mds->state_lock);
 	TAILQ_FOREACH(file, &mds->layouts->files, of_layouts) {
-		if (TAILQ_EMPTY(&file->list) || ++files > REPORT_FILES)
+		if (TAILQ_EMPTY(&file->list))
+			continue;
+		if (file->lease)
+			file->lease->left = true;
+		if (++files > REPORT_FILES)
 			continue;
 		TAILQ_FOREACH(layout, &file->list, of_file)
-			log_error("inode %llu: client %016llx may still write its blocks, and from now on nothing keeps local "
+			log_error("inode %llu: client %016llx may still write its blocks, and from now on %s local "
 			    "programs from them", (unsigned long long)file->inode->ino,
-			    (unsigned long long)layout->holder->key.clientid);
+			    (unsigned long long)layout->holder->key.clientid, keeper_pid(mds->keeper) ? "only the keeper keeps" : "nothing keeps");
 	}
 	pthread_mutex_unlock(&mds->state_lock);
 	if (files)

@@ -36,8 +36,8 @@ bool layouts_drained(struct mds *mds);
  * lock held.
  */
 void records_sweep(struct mds *mds, bool stopping);
-/* Log what is still out, at an end that does not wait for it. */
-void layouts_report_left(struct mds *mds);
+/* At an end that does not wait for what is still out: log it, and leave its leases to the keeper. */
+void layouts_leave(struct mds *mds);
 
 /* What an operation through the MDS (or a local process) is going to do with a range. */
 enum layout_need {

@@ -1,4 +1,7 @@
-/* Accepting connections; see listener.h. */
+/*
+ * Accepting connections; see listener.h.  The keeper has the listening socket, too: clients that connect while a server that was killed is started again
+ * wait for it, and the port is not anybody else's meanwhile.
+ */
 #include "server/net/listener.h"
 
 #include <errno.h>
@@ -8,16 +11,20 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "include/cleanup.h"
 #include "include/log.h"
+#include "server/keeper/keeper.h"
 #include "server/mds.h"
 #include "server/net/conn.h"
 
 struct listener {
 	struct mds *mds;
 	int fd;
+	struct sockaddr_storage addr;	/* what it is bound to: the keeper's key */
+	socklen_t addr_len;
 	ev_io accept;
 	ev_timer retry;			/* out of descriptors: accepting rests */
 	unsigned next;			/* loop for the next connection */
@@ -113,18 +120,66 @@ listener_retry(struct ev_loop *ev, ev_timer *w, int revents)
 	ev_io_start(ev, &l->accept);
 }
 
-/* A listening socket for the first address of HOST that lets itself be bound. */
-static int
-listener_bind(const char *host, uint16_t port)
+#define FORMER_MAX 4u
+
+/* Listening sockets of a former life. */
+struct former {
+	struct keeper *keeper;
+	unsigned n;
+	struct {
+		int fd;
+		unsigned key_len;
+		uint8_t key[sizeof(struct sockaddr_storage)];
+	} sock[FORMER_MAX];
+};
+
+static void
+former_drop(struct former *f, unsigned i)
 {
-	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
-	struct addrinfo *list;
-	char service[8];
-	snprintf(service, sizeof service, "%u", port);
-	if (getaddrinfo(host, service, &hints, &list) != 0)
-		return -EADDRNOTAVAIL;
+	keeper_del(f->keeper, KEEPER_LISTENER, f->sock[i].key, f->sock[i].key_len);
+	close(f->sock[i].fd);
+	f->sock[i] = f->sock[--f->n];
+}
+
+static int
+former_claim(struct mds *mds, struct former *f)
+{
+	CLEANUP_FREE struct keeper_claim *claim = malloc(sizeof *claim);
+	*f = (struct former){ .keeper = mds->keeper };
+	if (!claim)
+		return -ENOMEM;
+	while (keeper_claim(mds->keeper, KEEPER_LISTENER, claim)) {
+		if (f->n == FORMER_MAX)
+			former_drop(f, 0);
+		f->sock[f->n].fd = claim->fd;
+		f->sock[f->n].key_len = claim->key_len < sizeof f->sock[0].key ? claim->key_len : sizeof f->sock[0].key;
+		memcpy(f->sock[f->n].key, claim->key, f->sock[f->n].key_len);
+		f->n++;
+	}
+	return 0;
+}
+
+/* The socket that is bound to one of the addresses, or -1.  The others are closed: they may be in the way. */
+static int
+former_find(struct former *f, const struct addrinfo *list)
+{
+	int fd = -1;
+	for (const struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next)
+		for (unsigned i = 0; i < f->n && fd < 0; i++)
+			if (f->sock[i].key_len == ai->ai_addrlen && !memcmp(f->sock[i].key, ai->ai_addr, ai->ai_addrlen))
+				fd = f->sock[i].fd;
+	for (unsigned i = f->n; i-- > 0;)
+		if (f->sock[i].fd != fd)
+			former_drop(f, i);
+	return fd;
+}
+
+/* A listening socket for the first address that lets itself be bound. */
+static int
+listener_bind(const struct addrinfo *list)
+{
 	int fd = -1, err = -EADDRNOTAVAIL, on = 1;
-	for (struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next) {
+	for (const struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next) {
 		fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (fd < 0) {
 			err = -errno;
@@ -137,8 +192,35 @@ listener_bind(const char *host, uint16_t port)
 			fd = -1;
 		}
 	}
-	freeaddrinfo(list);
 	return fd >= 0 ? fd : err;
+}
+
+/* The former life's socket, or a new one. */
+static int
+listener_socket(struct mds *mds, const char *host, uint16_t port)
+{
+	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
+	struct addrinfo *list;
+	struct former former;
+	char service[8];
+	snprintf(service, sizeof service, "%u", port);
+	if (getaddrinfo(host, service, &hints, &list) != 0)
+		return -EADDRNOTAVAIL;
+	int fd = former_claim(mds, &former);
+	if (!fd) {
+		fd = former_find(&former, list);
+		if (fd < 0)
+			fd = listener_bind(list);
+	}
+	freeaddrinfo(list);
+	return fd;
+}
+
+static uint16_t
+listener_port(const struct listener *l)
+{
+	return ntohs(l->addr.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&l->addr)->sin6_port :
+	    ((const struct sockaddr_in *)&l->addr)->sin_port);
 }
 
 int
@@ -151,17 +233,18 @@ listener_new(struct mds *mds, const char *host, uint16_t port, uint16_t *bound)
 	LIST_INIT(&l->conns);
 	pthread_mutex_init(&l->lock, NULL);
 	mds->listener = l;
-	l->fd = listener_bind(host, port);
+	l->fd = listener_socket(mds, host, port);
 	if (l->fd < 0) {
 		int err = l->fd;
 		listener_free(mds);
 		return err;
 	}
-	struct sockaddr_storage addr = { 0 };
-	socklen_t len = sizeof addr;
-	getsockname(l->fd, (struct sockaddr *)&addr, &len);
-	*bound = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port :
-	    ((struct sockaddr_in *)&addr)->sin_port);
+	l->addr_len = sizeof l->addr;
+	getsockname(l->fd, (struct sockaddr *)&l->addr, &l->addr_len);
+	int err = keeper_add(mds->keeper, KEEPER_LISTENER, &l->addr, l->addr_len, NULL, 0, l->fd);
+	if (err)
+		log_warn("keeper: the listening socket is not kept: %s", strerror(-err));
+	*bound = listener_port(l);
 	ev_io_init(&l->accept, listener_accept, l->fd, EV_READ);
 	l->accept.data = l;
 	ev_timer_init(&l->retry, listener_retry, 0.2, 0.2);
@@ -228,8 +311,10 @@ listener_free(struct mds *mds)
 	struct listener *l = mds->listener;
 	if (!l)
 		return;
-	if (l->fd >= 0)
+	if (l->fd >= 0) {
+		keeper_del(mds->keeper, KEEPER_LISTENER, &l->addr, l->addr_len);
 		close(l->fd);
+	}
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 	mds->listener = NULL;

@@ -17,7 +17,9 @@
 #include "proto/rpc/loop.h"
 #include "server/conf/exports.h"
 #include "server/ctl/ctl.h"
+#include "server/export/former_lease.h"
 #include "server/fs/fs.h"
+#include "server/keeper/keeper.h"
 #include "server/layout/device.h"
 #include "server/layout/layout.h"
 #include "server/mds.h"
@@ -77,6 +79,7 @@ server_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	lease_tick(w->data);
 	devices_tick(w->data, mds_now_ms());
 	exporting_tick(w->data);
+	former_leases_tick(w->data, grace_active(w->data));
 }
 
 static void
@@ -134,6 +137,11 @@ server_make_state(struct mds *mds, char **error)
 	int err;
 	if (mkdir(mds->conf.state_dir, 0700) < 0 && errno != EEXIST)
 		return server_fail(error, -errno, mds->conf.state_dir);
+	/* First of all: two servers with one state_dir do not get any further. */
+	if (!mds->conf.keeper)
+		log_warn("keeper=no: if this server is killed nothing keeps local programs from blocks that clients write");
+	else if ((err = keeper_open(mds->conf.state_dir, &mds->keeper, error)))
+		return server_fail(error, err, mds->conf.state_dir);
 	if ((err = clients_new(mds)) || (err = sessions_new(mds)) || (err = stateids_new(mds)))
 		return server_fail(error, err, "state");
 	if ((err = grace_start(mds)))
@@ -163,6 +171,8 @@ server_start(const char *conf_file, struct mds **mds_ret, uint16_t *port, char *
 		err = server_make_state(mds, error);
 	if (!err)
 		err = exporting_start(mds, error);
+	if (!err)
+		err = server_fail(error, former_leases_take(mds), "leases of before");
 	if (!err)
 		err = server_fail(error, listener_new(mds, mds->conf.listen_host, mds->conf.listen_port, port),
 		    mds->conf.listen_host);
@@ -227,12 +237,14 @@ void
 server_drain(struct mds *mds)
 {
 	layouts_drain(mds);
+	if (former_leases_any(mds))
+		log_info("the end: leases of before the restart are out, and wait for the end of grace");
 }
 
 bool
 server_drained(struct mds *mds)
 {
-	return layouts_drained(mds);
+	return layouts_drained(mds) && !former_leases_any(mds);
 }
 
 void
@@ -250,7 +262,7 @@ server_stop(struct mds *mds)
 	if (mds->workers)
 		server_drain_loops(mds);
 	if (mds->layouts && mds->clients) {
-		layouts_report_left(mds);
+		layouts_leave(mds);
 		records_sweep(mds, true);
 	}
 	if (mds->clients)
@@ -262,6 +274,7 @@ server_stop(struct mds *mds)
 	workers_stop(mds->workers);
 	mds->workers = NULL;
 	server_drain_loops(mds);
+	former_leases_free(mds);
 	stateids_free(mds);
 	sessions_free(mds);
 	if (mds->fs)
@@ -272,6 +285,7 @@ server_stop(struct mds *mds)
 		loop_stop(mds->loops[i]);
 	free(mds->loops);
 	listener_free(mds);
+	keeper_close(mds->keeper);
 	conf_free(&mds->conf);
 	compound_pool_drain();
 	pthread_mutex_destroy(&mds->state_lock);
