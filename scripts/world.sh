@@ -5,7 +5,8 @@
 #	world_init NAME [MiB]		folder $W, image, loop device $LOOP, XFS mounted on $MNT, LUN at $LUN
 #	world_folder NAME [MiB]		the folder and the empty image only
 #	world_mds [block|scsi] [key=value...]	start pnfs-mds ($MDS_PID, $MDS_PORT, $URL = nfs://.../ of the export)
-#	world_mds_stop, world_mds_kill	orderly; kill -9
+#	world_mds_stop, world_mds_kill	orderly; kill -9 (the keeper goes on)
+#	world_keeper			the keeper's process, or nothing
 #	world_end			everything away again (also runs on exit)
 #
 # $BIN: where pnfs-mds and pnfs are (the build folder).  $MDS_ADDRESS, $CAPTURE_DEVICE: loopback, unless set.
@@ -159,6 +160,23 @@ world_mds_kill() {
 	MDS_PID=
 }
 
+world_keeper() {
+	cat "$W/state/keeper.pid" 2>/dev/null
+}
+
+# It outlives a server that was killed, and one that did not wait for its layouts.
+world_keeper_end() {
+	local pid
+	pid=$(world_keeper)
+	[ -n "$pid" ] || return 0
+	kill "$pid" 2>/dev/null
+	for _ in $(seq 100); do
+		kill -0 "$pid" 2>/dev/null || return 0
+		sleep .05
+	done
+	kill -9 "$pid"
+}
+
 # Operations the server counted since it was started: mds_ops READ -> a number.
 mds_ops() {
 	local before after
@@ -182,6 +200,7 @@ world_end() {
 	trap - EXIT
 	[ -n "${CAPTURE_PID:-}" ] && kill "$CAPTURE_PID" 2>/dev/null
 	world_mds_stop
+	world_keeper_end
 	mountpoint -q "$MNT" && umount "$MNT"
 	world_target_stop
 	[ -n "${LOOP:-}" ] && losetup -d "$LOOP"

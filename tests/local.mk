@@ -231,6 +231,7 @@ EXTRA_DIST += \
 	tests/integ/test_export_guest.sh \
 	tests/integ/test_ctl.sh \
 	tests/integ/test_garbage.sh \
+	tests/integ/test_keeper.sh \
 	tests/integ/test_pr_iscsi.sh \
 	tests/integ/test_pynfs.sh \
 	tests/integ/test_restart.sh \
