@@ -72,6 +72,9 @@ struct export_ops {
 	/* For writing there are blocks behind EOF, and unwritten ones (IOMAP_UNWRITTEN) that a commit makes readable; a commit may set a larger size. */
 	bool past_eof;
 
+	/* Its leases are with the keeper, so that they outlive the server: former_lease.h. */
+	bool kept;
+
 	/* Required.  Can this export have layouts by this provider?  Sets export->reason and returns -ENOTSUP if not. */
 	int (*probe)(struct export *);
 

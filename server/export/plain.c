@@ -104,6 +104,7 @@ plain_stop(struct export *export)
 
 const struct export_ops export_plain = {
 	.name = "plain",
+	.kept = true,
 	.probe = plain_probe,
 	.get_uuid = plain_get_uuid,
 	.lease = plain_take,

@@ -57,14 +57,15 @@ layouts_leave(struct mds *mds)
 	TAILQ_FOREACH(file, &mds->layouts->files, of_layouts) {
 		if (TAILQ_EMPTY(&file->list))
 			continue;
+		bool left = file->lease && file->lease->ops->kept && keeper_pid(mds->keeper);
 		if (file->lease)
-			file->lease->left = true;
+			file->lease->left = left;
 		if (++files > REPORT_FILES)
 			continue;
 		TAILQ_FOREACH(layout, &file->list, of_file)
 			log_error("inode %llu: client %016llx may still write its blocks, and from now on %s local "
 			    "programs from them", (unsigned long long)file->inode->ino,
-			    (unsigned long long)layout->holder->key.clientid, keeper_pid(mds->keeper) ? "only the keeper keeps" : "nothing keeps");
+			    (unsigned long long)layout->holder->key.clientid, left ? "only the keeper keeps" : "nothing keeps");
 	}
 	pthread_mutex_unlock(&mds->state_lock);
 	if (files)
