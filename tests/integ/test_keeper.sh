@@ -18,6 +18,7 @@ until_true() {
 	done
 	fail "$text ($*)"
 }
+no_layout() { [ "$(ctl layouts | grep -c '"path":')" = 0 ] && [ "$(ctl fences | grep -c '"id":')" = 0 ]; }
 one_layout() { [ "$(ctl layouts | grep -o '"rw":\|"path":' | grep -c path)" = 1 ]; }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 alive() { kill -0 "$1" 2>/dev/null; }
@@ -95,6 +96,7 @@ for type in block scsi; do
 	check "$type: the file is empty" test "$(stat -c %s "$MNT/held")" = 0
 	until_true "$type: the keeper has let go" 3 sh -c "! ls -l /proc/$keeper/fd | grep -q ' $MNT/held\$'"
 	foreign_bytes $type
+	until_true "$type: what the client got since is given up" 30 no_layout
 	world_mds_stop
 	until_true "$type: an orderly end leaves no keeper" 3 no_keeper
 done
