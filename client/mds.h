@@ -19,6 +19,7 @@
 
 #include "client/compound.h"
 #include "client/lease.h"
+#include "proto/nfs4/cb_channel.h"
 #include "proto/rpc/peer.h"
 
 struct mds;
@@ -76,13 +77,6 @@ struct mds_slot {
 };
 
 #define MDS_MAX_SLOTS 128u
-#define MDS_CB_SLOTS 16u
-#define MDS_CB_REPLY 512u		/* the longest answer to a callback we give */
-
-struct mds_cb_slot {
-	uint32_t seqid, len;
-	uint8_t reply[MDS_CB_REPLY];	/* COMPOUND4res bytes for a replay */
-};
 
 /* A callback that waits for answers it refers to (RFC 8881 2.10.6.3). */
 struct mds_cb_held {
@@ -168,10 +162,10 @@ struct mds {
 	struct mds_slot slots[MDS_MAX_SLOTS];
 	uint32_t nslots, target;	/* target: the server's wish, as a count */
 	TAILQ_HEAD(, mds_req) queue, urgent, delayed;
-	struct arena arena, cb_arena;
+	struct arena arena;
 
-	uint32_t cb_program;
-	struct mds_cb_slot cb_slots[MDS_CB_SLOTS];
+	struct cb_channel cb;
+	bool cb_again;			/* a callback that was held is looked at again */
 	TAILQ_HEAD(, mds_cb_held) cb_held;
 	unsigned ncb_held;
 	struct mds_stats stats;
@@ -232,6 +226,7 @@ void mds_fault_step(struct mds *mds);
 struct mds_control;
 void mds_control_drop(struct mds *mds);
 
+extern const struct cb_channel_ops mds_cb_ops;
 void mds_cb_call(struct rpc_peer *peer, struct rpc_call *call);
 void mds_cb_reset(struct mds *mds);
 /* An answer was taken: callbacks that referred to it may go on. */

@@ -28,7 +28,6 @@ mds_init(struct mds *mds, struct loop *loop, const struct mds_hooks *hooks, void
 	mds->owner = owner;
 	mds->minor = 2;
 	mds->want_slots = 64;
-	mds->cb_program = 0x40000000;
 	uint64_t rnd[2] = { lease_clock(), (uint64_t)getpid() };
 	if (getrandom(rnd, sizeof rnd, 0) != sizeof rnd)
 		log_warn("mds: no random numbers: owner made of clock and process");
@@ -43,7 +42,8 @@ mds_init(struct mds *mds, struct loop *loop, const struct mds_hooks *hooks, void
 	TAILQ_INIT(&mds->delayed);
 	TAILQ_INIT(&mds->cb_held);
 	arena_init(&mds->arena, 16u << 20);
-	arena_init(&mds->cb_arena, 1u << 20);
+	cb_channel_init(&mds->cb, &mds_cb_ops, mds);
+	mds->cb.program = 0x40000000;
 	for (uint32_t i = 0; i < MDS_MAX_SLOTS; i++) {
 		mds->slots[i].mds = mds;
 		mds->slots[i].seqid = 1;
@@ -61,7 +61,7 @@ mds_free(struct mds *mds)
 		if (mds->slots[i].msg)
 			rpc_out_put(mds->slots[i].msg);
 	arena_destroy(&mds->arena);
-	arena_destroy(&mds->cb_arena);
+	cb_channel_destroy(&mds->cb);
 }
 
 void

@@ -308,8 +308,8 @@ create_start(struct mds *mds)
 		.csa_fore_chan_attrs = { .ca_maxrequestsize = MAX_MESSAGE, .ca_maxresponsesize = MAX_MESSAGE,
 			.ca_maxresponsesize_cached = 4096, .ca_maxoperations = 32, .ca_maxrequests = mds->want_slots },
 		.csa_back_chan_attrs = { .ca_maxrequestsize = 4096, .ca_maxresponsesize = 4096,
-			.ca_maxresponsesize_cached = MDS_CB_REPLY, .ca_maxoperations = 8, .ca_maxrequests = MDS_CB_SLOTS },
-		.csa_cb_program = mds->cb_program,
+			.ca_maxresponsesize_cached = CB_CHANNEL_REPLY, .ca_maxoperations = 8, .ca_maxrequests = CB_CHANNEL_SLOTS },
+		.csa_cb_program = mds->cb.program,
 		.csa_sec_parms = { .csa_sec_parms_len = 1, .csa_sec_parms_val = &sec },
 	};
 	control_call(mds, OP_CREATE_SESSION, &args, create_done);

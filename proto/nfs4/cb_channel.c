@@ -14,7 +14,15 @@ cb_channel_init(struct cb_channel *ch, const struct cb_channel_ops *ops, void *o
 	memset(ch, 0, sizeof *ch);
 	ch->ops = ops;
 	ch->owner = owner;
-	arena_init(&ch->arena, 64u << 10);
+	arena_init(&ch->arena, 1u << 20);
+}
+
+void
+cb_channel_session(struct cb_channel *ch, const uint8_t session[NFS4_SESSIONID_SIZE], uint32_t minor)
+{
+	memcpy(ch->session, session, sizeof ch->session);
+	ch->minor = minor;
+	memset(ch->slots, 0, sizeof ch->slots);
 }
 
 void

@@ -2,7 +2,7 @@
  * The client's side of a backchannel: CB_COMPOUND taken apart operation by operation, CB_SEQUENCE and its slots
  * with their kept answers (RFC 8881 20.2, 20.9, 2.10.6).  What the other operations mean is the owner's.
  *
- * Loop's thread only.  Used by the session to the kernel's nfsd (server/export/kernel_session.c).
+ * Loop's thread only.  Used by libpnfs (client/mds_cb.c) and the server's session to the kernel's nfsd (server/export/kernel_session.c).
  */
 #ifndef PNFS_PROTO_NFS4_CB_CHANNEL_H
 #define PNFS_PROTO_NFS4_CB_CHANNEL_H
@@ -45,9 +45,11 @@ struct cb_channel {
 	struct cb_channel_slot slots[CB_CHANNEL_SLOTS];
 };
 
-/* All slots new; for a new session, too (the owner sets session, program and minor). */
+/* The owner sets the program. */
 void cb_channel_init(struct cb_channel *ch, const struct cb_channel_ops *ops, void *owner);
 void cb_channel_destroy(struct cb_channel *ch);
+/* A new session, of this minor version: all slots are new. */
+void cb_channel_session(struct cb_channel *ch, const uint8_t session[NFS4_SESSIONID_SIZE], uint32_t minor);
 
 /* Answer CALL (from rpc_peer_ops.call, or one that was kept), whatever it is. */
 void cb_channel_call(struct cb_channel *ch, struct rpc_peer *peer, struct rpc_call *call);

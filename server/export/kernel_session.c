@@ -419,7 +419,7 @@ create_session(struct kernel_session *session, uint32_t sequence)
 	if (!err) {
 		uint32_t n = ok->csr_fore_chan_attrs.ca_maxrequests;
 		memcpy(session->state.session, ok->csr_sessionid, sizeof session->state.session);
-		memcpy(session->cb.session, ok->csr_sessionid, sizeof session->cb.session);
+		cb_channel_session(&session->cb, session->state.session, MINOR);
 		session->state.nslots = n < KERNEL_SLOTS ? n : KERNEL_SLOTS;
 		for (uint32_t i = 0; i < KERNEL_SLOTS; i++)
 			session->state.slots[i] = 1;
@@ -519,7 +519,6 @@ kernel_session_new(struct kernel_session **sessionp, int sock, unsigned lease, c
 	pthread_cond_init(&session->slot_free, NULL);
 	cb_channel_init(&session->cb, &session_cb_ops, session);
 	session->cb.program = CB_PROGRAM;
-	session->cb.minor = MINOR;
 	struct opening o = { session, sock };
 	/* Nothing is renewed before there is something to renew. */
 	session->renewing = true;

@@ -534,7 +534,7 @@ cb_check(uint32_t slot, uint32_t seqid, uint32_t op, nfsstat4 status)
 	ck_assert_mem_eq(ok->csr_sessionid, mds.session, sizeof mds.session);
 	ck_assert_uint_eq(ok->csr_sequenceid, seqid);
 	ck_assert_uint_eq(ok->csr_slotid, slot);
-	ck_assert_uint_eq(ok->csr_highest_slotid, MDS_CB_SLOTS - 1);
+	ck_assert_uint_eq(ok->csr_highest_slotid, CB_CHANNEL_SLOTS - 1);
 	ck_assert_int_eq(compound_cb_res_get(&r, op, &res), 0);
 	ck_assert_int_eq(res.nfs_cb_resop4_u.opcbrecall_slot.rsr_status, status);
 	ck_assert_uint_eq(ax_left(&r.xdrs), 0);
@@ -559,7 +559,7 @@ START_TEST(callback_slots)
 	len = cb_make(buf, sizeof buf, 0, 5, OP_CB_RECALL_SLOT, NULL);
 	fake_callback(&fake, buf, len, 5000);
 	ck_assert_int_eq(cb_status(), NFS4ERR_SEQ_MISORDERED);
-	len = cb_make(buf, sizeof buf, MDS_CB_SLOTS, 1, OP_CB_RECALL_SLOT, NULL);
+	len = cb_make(buf, sizeof buf, CB_CHANNEL_SLOTS, 1, OP_CB_RECALL_SLOT, NULL);
 	fake_callback(&fake, buf, len, 5000);
 	ck_assert_int_eq(cb_status(), NFS4ERR_BADSLOT);
 	len = cb_make(buf, sizeof buf, 0, 2, 99, NULL);
