@@ -38,6 +38,7 @@ struct kernel_session {
 	struct kernel_session_state state;
 	bool busy[KERNEL_SLOTS];
 	atomic_bool lost;
+	atomic_bool up;			/* established: before, the owner (who waits for it) is told nothing */
 };
 
 static struct rpc_cred root_cred = { .flavor = AUTH_SYS };
@@ -182,7 +183,8 @@ session_lost(struct kernel_session *session, const char *why)
 	if (atomic_exchange(&session->lost, true))
 		return;
 	log_error("nfsd: the session is lost (%s): the kernel guards no layout any more", why);
-	session->ops->lost(session->owner);
+	if (atomic_load(&session->up))
+		session->ops->lost(session->owner);
 }
 
 bool
@@ -315,6 +317,8 @@ session_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	uint64_t now = mds_now_ms();
 	(void)loop;
 	(void)events;
+	if (!atomic_load(&session->up))
+		return;
 	if (!kernel_session_lost(session) && !session->renewing &&
 	    now >= __atomic_load_n(&session->renew_ms, __ATOMIC_RELAXED))
 		renew(session);
@@ -520,8 +524,6 @@ kernel_session_new(struct kernel_session **sessionp, int sock, unsigned lease, c
 	cb_channel_init(&session->cb, &session_cb_ops, session);
 	session->cb.program = CB_PROGRAM;
 	struct opening o = { session, sock };
-	/* Nothing is renewed before there is something to renew. */
-	session->renewing = true;
 	loop_call(session->loop, open_on_loop, &o);
 	int err = session->peer ? establish(session) : -ENOMEM;
 	if (err) {
@@ -529,7 +531,7 @@ kernel_session_new(struct kernel_session **sessionp, int sock, unsigned lease, c
 		session_end(session);
 		return err;
 	}
-	session->renewing = false;
+	atomic_store(&session->up, true);
 	*sessionp = session;
 	return 0;
 }

@@ -48,7 +48,7 @@ way_take(struct compound *c, struct inode *inode, enum layout_need need, uint64_
 			return OP_WORKER;
 		/* Shared, and a lease was taken meanwhile: another turn. */
 		if (way_clear(c, inode, need, offset, length) && (exclusive || !waits || !layout_any(inode))) {
-			if (waits)
+			if (waits && exclusive)
 				layout_let_go(c->mds, inode);
 			return NFS4_OK;
 		}

@@ -171,6 +171,23 @@ START_TEST(writes)
 END_TEST
 
 /* PITFALLS E11: a failed flush changes the verifier, for everybody. */
+/* Where a write waits in the kernel for the lease behind layouts: it is given up first, with nobody else at the file. */
+START_TEST(write_waits)
+{
+	arg.nfs_argop4_u.opwrite = (WRITE4args){ .offset = 4, .stable = UNSTABLE4, .data = { 3, (char *)"abc" } };
+	fake->writers_wait = true;
+	ck_assert_int_eq(op_write(&fake->c, &arg, &res), NFS4_OK);
+	ck_assert(fake->let_go == 0 && fake->writes == 1);	/* no lease */
+	atomic_store(&fake->c.cur->layouts, 1);
+	ck_assert_int_eq(op_write(&fake->c, &arg, &res), NFS4_OK);
+	ck_assert(fake->let_go == 1 && fake->writes == 2);
+	fake->in_way = true;
+	ck_assert_int_eq(op_write(&fake->c, &arg, &res), NFS4ERR_DELAY);
+	ck_assert(fake->let_go == 1 && fake->writes == 2);
+	atomic_store(&fake->c.cur->layouts, 0);
+}
+END_TEST
+
 START_TEST(commit_verifier)
 {
 	COMMIT4resok *ok = &res.nfs_resop4_u.opcommit.COMMIT4res_u.resok4;
@@ -202,6 +219,7 @@ main(void)
 	tcase_add_test(tc, in_the_way);
 	tcase_add_test(tc, rights);
 	tcase_add_test(tc, writes);
+	tcase_add_test(tc, write_waits);
 	tcase_add_test(tc, commit_verifier);
 	suite_add_tcase(s, tc);
 	SRunner *sr = srunner_create(s);

@@ -245,6 +245,24 @@ START_TEST(create_unchecked)
 }
 END_TEST
 
+/* On a loop it is left before anything has changed: what runs it again on a worker starts from the directory. */
+START_TEST(truncate_leaves_loop)
+{
+	struct open_fake_file *f = open_fake_add("f", S_IFREG | 0666, 7);
+	struct nfs_attrs zero = with_size(0);
+
+	f->st.stx.stx_size = 9;
+	of->c.on_loop = true;
+	const struct inode *dir = of->c.cur;
+	ck_assert_int_eq(do_create("f", UNCHECKED4, &zero, NULL), OP_WORKER);
+	ck_assert_ptr_eq(of->c.cur, dir);
+	ck_assert(of->ways == 0 && of->truncates == 0 && of->client[0].nstates == 0);
+	of->c.on_loop = false;
+	ck_assert_int_eq(open_fake_run(op_open), NFS4_OK);
+	ck_assert_uint_eq(of->truncates, 1);
+}
+END_TEST
+
 START_TEST(truncate_refused)
 {
 	struct open_fake_file *f = open_fake_add("f", S_IFREG | 0666, 7);
@@ -575,6 +593,7 @@ main(void)
 	tcase_add_test(tc, types);
 	tcase_add_test(tc, rights);
 	tcase_add_test(tc, create_unchecked);
+	tcase_add_test(tc, truncate_leaves_loop);
 	tcase_add_test(tc, truncate_refused);
 	tcase_add_test(tc, create_guarded_and_exclusive);
 	tcase_add_test(tc, close_and_current);
