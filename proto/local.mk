@@ -20,7 +20,7 @@ nodist_librpcgen_la_SOURCES = $(RPC_C)
 librpcgen_la_CFLAGS = $(AM_CFLAGS) -Wno-unused -Wno-missing-prototypes -Wno-cast-function-type -Wno-shadow
 
 libproto_la_SOURCES = \
-	include/cleanup.h include/iomap.h include/log.h include/reason.h \
+	include/cleanup.h include/iomap.h include/log.h include/queue.h include/reason.h \
 	proto/layout/device_xdr.c \
 	proto/layout/layout_xdr.c proto/layout/layout_xdr.h \
 	proto/log.c \

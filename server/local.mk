@@ -37,6 +37,7 @@ libserver_la_SOURCES = \
 	server/export/backing.c \
 	server/export/backing.h \
 	server/export/export.c \
+	server/export/export.h \
 	server/export/fiemap.c \
 	server/export/fiemap.h \
 	server/export/file_rules.c \
@@ -104,6 +105,7 @@ libserver_la_SOURCES = \
 	server/layout/grant.h \
 	server/layout/holder.c \
 	server/layout/layout.c \
+	server/layout/layout.h \
 	server/layout/layout_impl.h \
 	server/layout/layouts.c \
 	server/layout/plug.h \

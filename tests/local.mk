@@ -211,6 +211,7 @@ tests_integ_wire_wire_SOURCES = \
 	tests/integ/wire/world.c
 noinst_PROGRAMS += $(integ_programs)
 EXTRA_DIST += \
+	tests/PITFALLS.md \
 	tests/conformance/expected-minor1.txt \
 	tests/conformance/expected-minor2.txt \
 	tests/conformance/pynfs_results.py \
