@@ -24,7 +24,13 @@ wire_run block 6 2 ${SUITES:-layout grant commit recall conflict session backcha
 wire_capture_check
 world_mds_stop
 if [ -z "${SUITES:-}" ]; then
+	lines=$(wc -l <"$W/mds.log")
 	world_mds block lease=4 grace=4 recall_timeout=2 max_io_time=3
+	# Clients of the life before may be on record: grace lasts their lease, which is longer than the one that clients have to wait in here.
+	for _ in $(seq 100); do
+		tail -n "+$((lines + 1))" "$W/mds.log" | grep -c -e 'grace for' -e 'grace is over' | grep -q '[02]' && break
+		sleep .1
+	done
 	export MAX_IO_TIME=3
 	wire_run block 4 2 unfenced
 	world_mds_stop
