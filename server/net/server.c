@@ -137,7 +137,10 @@ server_make_state(struct mds *mds, char **error)
 	int err;
 	if (mkdir(mds->conf.state_dir, 0700) < 0 && errno != EEXIST)
 		return server_fail(error, -errno, mds->conf.state_dir);
-	/* First of all: two servers with one state_dir do not get any further. */
+	/* It raises the limit of open files, for what the keeper has. */
+	if ((err = fs_new(mds, &mds->fs)))
+		return server_fail(error, err, "handles");
+	/* Two servers with one state_dir do not get any further. */
 	if (!mds->conf.keeper)
 		log_warn("keeper=no: if this server is killed nothing keeps local programs from blocks that clients write");
 	else if ((err = keeper_open(mds->conf.state_dir, &mds->keeper, error)))
@@ -146,8 +149,6 @@ server_make_state(struct mds *mds, char **error)
 		return server_fail(error, err, "state");
 	if ((err = grace_start(mds)))
 		return server_fail(error, err, mds->conf.state_dir);
-	if ((err = fs_new(mds, &mds->fs)))
-		return server_fail(error, err, "handles");
 	server_make_identity(mds);
 	if ((err = layouts_new(mds)))
 		return server_fail(error, err, "layouts");
