@@ -117,10 +117,10 @@ static void
 keeper_exec(const char *path, const char *state_dir, int sock)
 {
 	char *argv[] = { (char *)(uintptr_t)"pnfs-keeper", (char *)(uintptr_t)state_dir, NULL };
-	int null = open("/dev/null", O_RDWR);
 
 	if (sock != KEEPER_FD && dup2(sock, KEEPER_FD) < 0)
 		_exit(1);
+	int null = open("/dev/null", O_RDWR);
 	for (int fd = 0; null >= 0 && fd < 3; fd++)
 		dup2(null, fd);
 	fcntl(KEEPER_FD, F_SETFD, 0);
