@@ -28,12 +28,24 @@ server_program() {
 	ldd "$1" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) .*/\1/p' | xargs -I{} cp -L {} "$2/"
 }
 
+# The keeper for a pnfs-mds in DIRECTORY, which looks for it beside its own program: ld.so, there.
+server_keeper() {
+	server_program "$BIN/pnfs-keeper" "$1/keeper"
+	cat >"$1/pnfs-keeper" <<-'END'
+		#!/bin/sh
+		d=$(dirname "$0")/keeper
+		exec "$d"/ld-linux-* --library-path "$d" "$d/pnfs-keeper" "$@"
+	END
+	chmod +x "$1/pnfs-keeper"
+}
+
 # Provider kernel wants a kernel with nfsd.
 server_kernel() {
 	world_folder guest 3072
 	trap run_clean EXIT
 	guest_folder
 	server_program "$BIN/pnfs-mds" "$W/host/mds"
+	server_keeper "$W/host/mds"
 	SERVER_ADDRESS=10.99.0.4 SERVER_FOLDER=/srv/x SERVER_TOOL=/host/tool
 	guest_start server server 4 || world_fail "the server's guest does not start"
 	on server <<-'END' || world_fail "pnfs-mds does not start"

@@ -20,6 +20,7 @@ guest_folder
 for program in "$BIN/pnfs-mds" "$BIN/tests/integ/check_export" "$BIN/tests/integ/wire/wire" "$(command -v tgtd)" "$(command -v tgtadm)"; do
 	server_program "$program" "$W/host/lib"
 done
+server_keeper "$W/host/lib"
 mkdir -p "$W/host/tests/integ/wire" "$W/host/bin" "$W/host/scripts"
 # programs by their names, with this host's libraries
 for program in pnfs-mds tests/integ/check_export tests/integ/wire/wire bin/tgtd bin/tgtadm; do

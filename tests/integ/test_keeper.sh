@@ -121,8 +121,16 @@ world_mds_kill
 cp "$W/exports.was" "$W/exports"
 world_mds_run
 check "... with it, too" sh -c "ls -l /proc/$MDS_PID/fd | grep -q '$MNT/held (deleted)'"
-until_true "... until the client is no danger any more" 20 sh -c "! ls -l /proc/$(world_keeper)/fd | grep -q '$MNT/held'"
+keeper=$(world_keeper)
+kill "$MDS_PID"
+sleep 4
+check "an orderly end in grace waits for the client of before" alive "$MDS_PID"
+check "... and the keeper holds its blocks" sh -c "ls -l /proc/$keeper/fd | grep -q '$MNT/held'"
+until_true "... until it is no danger any more; then both end" 20 no_keeper
+wait "$MDS_PID"
+check "... in order" test $? = 0
 foreign_bytes second
+world_mds_run
 
 # ---- two servers ----
 sed -i "s/^listen=.*/listen=127.0.0.1:0/; s#^ctl=.*#ctl=$W/ctl2#" "$W/mds.conf"
