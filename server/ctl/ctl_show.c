@@ -100,7 +100,7 @@ reason_advice(enum reason reason)
 	case REASON_NO_PTPL: return "the target forgets registrations when it restarts: enable APTPL, or allow_no_ptpl=yes";
 	case REASON_WRONG_DEVICE: return "the LUN is not the one under this file system: check path= and iscsi_url=";
 	case REASON_NOT_XFS: return "only XFS has layouts";
-	case REASON_UNSUPPORTED_KERNEL: return "this kernel cannot: see pnfs-mds(8)";
+	case REASON_UNSUPPORTED_KERNEL: return "no nfsd with block layouts in this kernel, or it does not start: see the log, and doc/providers.md";
 	case REASON_LAYOUTS_OFF: return "no_pnfs in exports";
 	case REASON_REALTIME: return "files of the realtime device have no layouts";
 	case REASON_IO_ERROR: return "see the log";
@@ -112,11 +112,13 @@ static void
 export_add(const struct export *x, bool leaving, void *arg)
 {
 	bool grants = export_grants(x);
+	/* with a device that grants nothing now, the reason for that */
+	enum reason why = grants ? export_why(x) : x->reason;
 	const char *type = !grants ? "none" : x->layout_type == 3 ? "block" : "scsi";
 
 	json_array_append_new(arg, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "path", x->line->path,
-	    "provider", x->ops ? x->ops->name : "none", "layouts", type, "reason", grants ? "none" : reason_name(x->reason),
-	    "advice", grants ? "" : reason_advice(x->reason), "device", x->line->device ? x->line->device : "",
+	    "provider", x->ops ? x->ops->name : "none", "layouts", type, "reason", reason_name(why),
+	    "advice", reason_advice(why), "device", x->line->device ? x->line->device : "",
 	    "blocks_held", export_holds_blocks(x), "leaving", leaving));
 }
 

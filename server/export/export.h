@@ -154,6 +154,13 @@ export_holds_blocks(const struct export *export)
 	return __atomic_load_n(&export->held, __ATOMIC_ACQUIRE);
 }
 
+/* Why it has no layouts, or why not by the best provider; NONE: nothing to tell. */
+static inline enum reason
+export_why(const struct export *export)
+{
+	return export->device ? export->second_best : export->reason;
+}
+
 struct export *export_get(struct export *export);
 void export_put(struct export *export);
 

@@ -338,23 +338,15 @@ exporting_reload(struct mds *mds, char **error)
 	return 0;
 }
 
-/* Why there are no layouts, or why not by the best provider. */
-static const char *
-exporting_reason(const struct export *export)
-{
-	if (!export->device)
-		return reason_name(export->reason);
-	return export->second_best != REASON_NONE ? reason_name(export->second_best) : "";
-}
-
 void
 exporting_print(const struct mds *mds)
 {
 	for (const struct exported *e = mds->exporting->list; e; e = e->next) {
 		const struct export *x = e->export;
+		enum reason why = export_why(x);
 		printf("EXPORT path=%s provider=%s layouts=%s reason=\"%s\"\n", e->line->path,
 		    x->ops ? x->ops->name : "none",
-		    !x->device ? "none" : x->layout_type == 3 ? "block" : "scsi", exporting_reason(x));
+		    !x->device ? "none" : x->layout_type == 3 ? "block" : "scsi", why == REASON_NONE ? "" : reason_name(why));
 	}
 	fflush(stdout);
 }

@@ -4,7 +4,7 @@
 world_private "$@"
 requires tgtd tgtadm mkfs.xfs jq
 world_init ctl 512
-world_mds block lease=30 recall_timeout=20
+world_mds block opts=provider=plain lease=30 recall_timeout=20
 
 ctl() { "$BIN/pnfsctl" --socket "$W/ctl" "$@"; }
 # json FILTER COMMAND...
