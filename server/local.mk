@@ -92,6 +92,8 @@ libserver_la_SOURCES = \
 	server/layout/device.c \
 	server/layout/device.h \
 	server/layout/device_fence.c \
+	server/layout/device_notice.c \
+	server/layout/device_notice.h \
 	server/layout/device_private.h \
 	server/layout/device_proof.c \
 	server/layout/device_watch.c \

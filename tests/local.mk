@@ -59,6 +59,7 @@ unit_tests = \
 	tests/unit/server/layout/test_conflict \
 	tests/unit/server/layout/test_designator \
 	tests/unit/server/layout/test_device_fence \
+	tests/unit/server/layout/test_device_notice \
 	tests/unit/server/layout/test_device_prepare \
 	tests/unit/server/layout/test_extent \
 	tests/unit/server/layout/test_grant \

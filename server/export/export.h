@@ -44,7 +44,8 @@ struct export {
 	bool waiting;			/* its device was not to be had, and may be: tried again (net/exporting.c) */
 	bool held;			/* see export_holds_blocks(); atomic */
 	bool withdrawn;			/* no layouts are granted any more: it goes, or is no_pnfs now; atomic */
-	LIST_ENTRY(export) on_device;	/* device->exports; layout/device.c's own */
+	LIST_ENTRY(export) on_device;	/* device->exports; layout/device.c's own, */
+	bool off_device;		/* and this: no longer exported */
 };
 
 /* What a commit changes besides block states. */

@@ -27,6 +27,7 @@
 #include "server/fence/fence.h"
 #include "server/layout/designator.h"
 #include "server/layout/device_private.h"
+#include "server/layout/layout.h"
 #include "server/mds.h"
 
 /* ---- identity ---- */
@@ -204,6 +205,35 @@ device_setup(struct device *device, struct export *export, struct lun *lun, enum
 	return r ? r : device_prepare(device, why);
 }
 
+static int
+device_remeasure(struct device *device)
+{
+	struct lun lun = { .device = device, .fd = -1 };
+	enum reason why;
+	LOCK_SCOPE(&device->lock);
+	int r = device->pr ? device->pr->ops->ensure(device->pr, device->reserved ? device->server_key : 0) :
+	    lun_open(&lun, device, &why);
+	if (r == 0)
+		r = lun_capacity(&lun);
+	cleanup_close_(&lun.fd);
+	return r;
+}
+
+void
+device_measure(struct device *device)
+{
+	uint64_t was = device->size;
+	int r = device_remeasure(device);
+	if (r)
+		log_warn("device %s: its size is not to be had: %s", device->conf->name, strerror(-r));
+	if (r || device->size == was)
+		return;
+	log_info("device %s: %llu bytes, were %llu", device->conf->name, (unsigned long long)device->size, (unsigned long long)was);
+	/* Clients that read the size when they opened the device read it again; nothing of theirs is in use then. */
+	layout_withdraw(device->mds, NULL, device);
+	device_note_change(device, DEVICE_RESIZED);
+}
+
 /* ---- registry ---- */
 
 static int
@@ -227,10 +257,84 @@ devices_free(struct mds *mds)
 {
 	if (!mds->devices)
 		return;
+	struct gone_device *gone;
+	while ((gone = LIST_FIRST(&mds->devices->gone)) != NULL) {
+		LIST_REMOVE(gone, link);
+		free(gone);
+	}
 	pthread_mutex_destroy(&mds->devices->lock);
 	pthread_cond_destroy(&mds->devices->quiet);
 	free(mds->devices);
 	mds->devices = NULL;
+}
+
+/* To be told to clients.  devices->lock held. */
+static void
+device_retire(struct devices *devices, struct device *device)
+{
+	struct gone_device *gone = device->retired ? NULL : calloc(1, sizeof *gone);
+	device->retired = true;
+	if (!gone)
+		return;		/* without memory: clients find out when they ask */
+	memcpy(gone->id, device->id, sizeof gone->id);
+	gone->layout_type = device->layout_type;
+	LIST_INSERT_HEAD(&devices->gone, gone, link);
+	__atomic_store_n(&devices->notices_due, true, __ATOMIC_RELEASE);
+}
+
+bool
+devices_retire_locked(const struct mds *mds)
+{
+	struct devices *devices = mds->devices;
+	struct device *device;
+	bool again = false;
+	LIST_FOREACH(device, &devices->list, link) {
+		const struct export *export;
+		int exports = 0, left = 0;
+		LIST_FOREACH(export, &device->exports, on_device) {
+			exports++;
+			left += export->off_device;
+		}
+		if (device->retired || !left || left < exports)
+			continue;
+		/* RFC 8881 20.12.3 */
+		if (layout_uses_device_locked(mds, device))
+			again = true;
+		else
+			device_retire(devices, device);
+	}
+	return again;
+}
+
+static struct gone_device *
+gone_find(struct devices *devices, const struct device *device)
+{
+	struct gone_device *gone;
+	LIST_FOREACH(gone, &devices->gone, link)
+		if (gone->layout_type == device->layout_type && memcmp(gone->id, device->id, sizeof gone->id) == 0)
+			return gone;
+	return NULL;
+}
+
+/*
+ * A device that was here before in this life.  If clients were told that it is gone, its ID is not used again while they live
+ * (RFC 8881 20.12.3): it gets another one.  devices->lock held.
+ */
+static void
+device_come_back(struct devices *devices, struct device *device)
+{
+	struct gone_device *gone;
+	while ((gone = gone_find(devices, device)) != NULL) {
+		if (!gone->told) {
+			LIST_REMOVE(gone, link);
+			free(gone);
+			return;
+		}
+		struct sha256_ctx sha;
+		sha256_init(&sha);
+		sha256_update(&sha, sizeof device->id, device->id);
+		sha256_digest(&sha, sizeof device->id, device->id);
+	}
 }
 
 static void
@@ -268,6 +372,9 @@ device_join(struct device *device, struct export *export, uint32_t layout_type, 
 	}
 	device->refs++;
 	LIST_INSERT_HEAD(&device->exports, export, on_device);
+	if (device->retired)
+		device_come_back(export->mds->devices, device);
+	device->retired = false;
 	*why = REASON_NONE;
 	return 0;
 }
@@ -330,6 +437,7 @@ device_open(struct mds *mds, const struct device_conf *conf, struct export *expo
 		if (r)
 			return r;
 		pthread_mutex_lock(&devices->lock);
+		device_come_back(devices, device);
 		LIST_INSERT_HEAD(&devices->list, device, link);
 		r = device_join(device, export, layout_type, why);
 		pthread_mutex_unlock(&devices->lock);
@@ -357,8 +465,10 @@ device_drop(struct device *device, struct export *export)
 	if (export)
 		LIST_REMOVE(export, on_device);
 	bool last = --device->refs == 0;
-	if (last)
+	if (last) {
 		LIST_REMOVE(device, link);
+		device_retire(devices, device);
+	}
 	pthread_mutex_unlock(&devices->lock);
 	if (last)
 		device_free(device);
@@ -369,6 +479,15 @@ device_put(struct device *device)
 {
 	if (device)
 		device_drop(device, NULL);
+}
+
+void
+device_leave(struct device *device, struct export *export)
+{
+	struct devices *devices = device->mds->devices;
+	LOCK_SCOPE(&devices->lock);
+	export->off_device = true;
+	__atomic_store_n(&devices->notices_due, true, __ATOMIC_RELEASE);
 }
 
 void
@@ -386,7 +505,7 @@ device_find(struct mds *mds, const uint8_t id[DEVICE_ID_SIZE])
 		return NULL;
 	LOCK_SCOPE(&devices->lock);
 	LIST_FOREACH(device, &devices->list, link)
-		if (memcmp(device->id, id, DEVICE_ID_SIZE) == 0) {
+		if (!device->retired && memcmp(device->id, id, DEVICE_ID_SIZE) == 0) {
 			device->refs++;
 			return device;
 		}

@@ -23,6 +23,13 @@ struct pr;
 
 #define DEVICE_ID_SIZE 16
 
+/* What clients have to be told about (device_notice.h). */
+enum device_change {
+	DEVICE_SAME,
+	DEVICE_RESIZED,
+	DEVICE_LOST,			/* registrations at the target */
+};
+
 struct device {
 	int refs;
 	const struct device_conf *conf;
@@ -48,11 +55,14 @@ struct device {
 	uint64_t verified_ms;		/* mds_now_ms() when the reservation was last seen in force; atomic */
 	uint64_t failed_ms;		/* mds_now_ms() when that was last found not to be so, 0: it is; atomic, written with lock */
 	bool former_fenced;		/* keys of a former life are gone */
+	bool lost;			/* the reservation was gone, and clients have not been told; lock */
 	bool unguarded;			/* the target was reached, but there was no reservation to be had; lock */
 	uint64_t *fenced;		/* keys cut off, and all of a former life: one that registers is cut off again (PITFALLS B12); lock */
 	unsigned nfenced, fenced_room;
 	uint64_t fenced_ms;		/* mds_now_ms() of the last of them; atomic */
 	unsigned registered;		/* others' keys seen at the target, and given out since; atomic */
+	bool retired;			/* no export of it is served and nobody has layouts: for clients it is gone; devices->lock */
+	enum device_change changed;	/* not told yet; atomic */
 	struct work watch;		/* device_watch.c's */
 	bool watching;			/* that is queued; devices->lock */
 };
@@ -70,6 +80,10 @@ struct device *device_find_name(struct mds *mds, const char *name);
 void devices_each(struct mds *mds, void (*fn)(struct device *device, void *arg), void *arg);
 /* Does one of the device's exports admit a client at ADDR?  (Its key opens the whole LUN.) */
 bool device_admits(struct device *device, const struct sockaddr *addr);
+/* Has the LUN grown?  Then layouts are recalled and clients are told (device_notice.h).  Blocks: worker. */
+void device_measure(struct device *device);
+/* EXPORT is no longer served, though files of it may be open for a while: the device goes as far as clients are concerned, if it was the last. */
+void device_leave(struct device *device, struct export *export);
 /* EXPORT goes: drops its reference too. */
 void device_close(struct device *device, struct export *export);
 /* At the end, when all exports are gone. */

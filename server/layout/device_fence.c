@@ -295,6 +295,7 @@ prepare_locked(struct device *device, enum reason *why)
 			log_error("device %s: the reservation is gone (holder 0x%016" PRIx64 ", type %u): taking it again",
 			    device->conf->name, st->holder, st->type);
 			__atomic_store_n(&device->reserved, false, __ATOMIC_RELEASE);
+			device->lost = true;
 		} else if (r == 0) {
 			note_registered(device, st);
 			r = check_fenced(device, st);
@@ -328,6 +329,24 @@ recall_unguarded(const struct device *device, bool unguarded)
 		log_error("device %s: layouts are out without a reservation: they are recalled", device->conf->name);
 }
 
+/*
+ * The reservation was gone and is in force again.  What clients had registered may be gone with it, and those that keep what they know of the device do not
+ * register again before they ask for it again.
+ */
+static void
+tell_lost(struct device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	bool lost = device->lost && device->reserved;
+	if (lost)
+		device->lost = false;
+	pthread_mutex_unlock(&device->lock);
+	if (!lost)
+		return;
+	layout_withdraw(device->mds, NULL, device);
+	device_note_change(device, DEVICE_LOST);
+}
+
 int
 device_prepare(struct device *device, enum reason *why)
 {
@@ -351,6 +370,7 @@ device_prepare(struct device *device, enum reason *why)
 	bool unguarded = device->unguarded;
 	pthread_mutex_unlock(&device->lock);
 	recall_unguarded(device, r && unguarded);
+	tell_lost(device);
 	return r;
 }
 
@@ -363,6 +383,7 @@ device_verify(struct device *device)
 	bool unguarded = device->unguarded;
 	pthread_mutex_unlock(&device->lock);
 	recall_unguarded(device, r && unguarded);
+	tell_lost(device);
 	return r;
 }
 

@@ -15,11 +15,21 @@
 /* Each talk with a target: login and each command. */
 #define DEVICE_TIMEOUT_MS 5000u
 
+/* A device that is gone as far as clients are concerned. */
+struct gone_device {
+	LIST_ENTRY(gone_device) link;
+	uint8_t id[DEVICE_ID_SIZE];
+	uint32_t layout_type;
+	bool told;			/* clients are: its ID stays unused */
+};
+
 struct devices {
-	pthread_mutex_t lock;		/* a leaf; list, references, users */
+	pthread_mutex_t lock;		/* a leaf; list, references, users, gone */
 	LIST_HEAD(, device) list;
 	unsigned watching;		/* looks under way */
 	pthread_cond_t quiet;		/* that is 0 */
+	LIST_HEAD(, gone_device) gone;
+	bool notices_due;		/* device_notices_tick() has something to do; atomic */
 };
 
 /* NULL: there never was one. */
@@ -27,6 +37,17 @@ static inline struct devices *
 devices_of(const struct mds *mds)
 {
 	return __atomic_load_n(&mds->devices, __ATOMIC_ACQUIRE);
+}
+
+/* Those who subscribed are told with the next tick (device_notice.c). */
+static inline void
+device_note_change(struct device *device, enum device_change change)
+{
+	struct devices *devices = devices_of(device->mds);
+	if (change > __atomic_load_n(&device->changed, __ATOMIC_ACQUIRE))
+		__atomic_store_n(&device->changed, change, __ATOMIC_RELEASE);
+	if (devices)
+		__atomic_store_n(&devices->notices_due, true, __ATOMIC_RELEASE);
 }
 
 /* The LUN as clients see it: the target (device->pr), or FD, the local node (O_DIRECT) when there is no target. */
@@ -43,6 +64,9 @@ int lun_read(const struct lun *lun, uint64_t offset, void *buf, uint32_t len);
  * 0; -EBUSY: reserved by somebody; -EXDEV with a log line: another disk; other -errno.
  */
 int device_prove(const struct lun *lun, struct export *export);
+
+/* device.c: those that nobody can have layouts on any more are gone for clients.  True: there are others that will be.  devices->lock held, too. */
+bool devices_retire_locked(const struct mds *mds);
 
 /* device_watch.c: make DEVICE's work ready. */
 void device_watch_init(struct device *device);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "server/layout/device_notice.h"
 #include "server/mds.h"
 #include "server/state/client.h"
 
@@ -61,6 +62,7 @@ fenced_begin_locked(struct layouts *layouts, struct client *client)
 			key = client->pr_key + 0x9e3779b97f4a7c15u;
 	client_keep_key(client);
 	client->pr_key = key;
+	device_notice_key_locked(layouts->mds, client);
 	HASH_ITER(hh, layouts->holders, holder, tmp)
 		if (holder->client == client)
 			holder_add_key(holder, holder->plug->fence_key(client));

@@ -101,6 +101,9 @@ void layout_fence_acked_locked(struct mds *mds, struct client *client);
  */
 unsigned layout_withdraw(struct mds *mds, const struct export *export, const struct device *device);
 
+/* Has anybody layouts on DEVICE, or had them and is not cut off for certain?  state_lock held. */
+bool layout_uses_device_locked(const struct mds *mds, const struct device *device);
+
 /* Does the client hold layouts?  state_lock held. */
 bool layout_client_has_locked(const struct client *client);
 

@@ -1,6 +1,6 @@
 /*
  * Taking back all layouts of an export that goes (net/exporting.c), or of a device that nobody can be cut off from any more
- * (device_fence.c).  An ordinary recall each: clients that do not answer are fenced at the deadline (recall.c, holder.c).
+ * (device_fence.c), or that has changed (device.c).  An ordinary recall each: clients that do not answer are fenced at the deadline (recall.c, holder.c).
  */
 #include "server/layout/layout_impl.h"
 
@@ -31,4 +31,20 @@ layout_withdraw(struct mds *mds, const struct export *export, const struct devic
 	if (out)
 		recalls_pump(mds);
 	return out;
+}
+
+bool
+layout_uses_device_locked(const struct mds *mds, const struct device *device)
+{
+	const struct holder *holder, *tmp;
+
+	if (!mds->layouts)
+		return false;
+	HASH_ITER(hh, mds->layouts->holders, holder, tmp)
+		if (holder->device == device)
+			return true;
+	TAILQ_FOREACH(holder, &mds->layouts->fences, of_fences)
+		if (holder->device == device)
+			return true;
+	return false;
 }

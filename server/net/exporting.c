@@ -19,6 +19,7 @@
 #include "server/export/export.h"
 #include "server/fs/describe.h"
 #include "server/fs/fs.h"
+#include "server/layout/device.h"
 #include "server/layout/layout.h"
 #include "server/mds.h"
 #include "server/net/worker.h"
@@ -127,6 +128,8 @@ exported_close(struct mds *mds, struct exported *e)
 		p = &(*p)->next;
 	*p = e->next;
 	log_info("export %s: removed", e->export->line->path);
+	if (e->export->device)
+		device_leave(e->export->device, e->export);
 	fs_export_remove(mds->fs, e->export);
 	export_put(e->export);
 	free(e);
@@ -322,6 +325,15 @@ exporting_drop(struct mds *mds)
 	}
 }
 
+/* Devices that stay may have grown. */
+static void
+exporting_measure(struct mds *mds)
+{
+	for (struct exported *e = mds->exporting->list; e; e = e->next)
+		if (e->export->device && !e->leaving)
+			device_measure(e->export->device);
+}
+
 int
 exporting_reload(struct mds *mds, char **error)
 {
@@ -334,6 +346,7 @@ exporting_reload(struct mds *mds, char **error)
 	/* What has no layouts out goes now. */
 	exporting_step(mds);
 	exporting_open_new(mds);
+	exporting_measure(mds);
 	exporting_note_pending(mds->exporting);
 	return 0;
 }

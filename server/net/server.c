@@ -21,6 +21,7 @@
 #include "server/fs/fs.h"
 #include "server/keeper/keeper.h"
 #include "server/layout/device.h"
+#include "server/layout/device_notice.h"
 #include "server/layout/layout.h"
 #include "server/mds.h"
 #include "server/net/exporting.h"
@@ -78,6 +79,7 @@ server_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	(void)revents;
 	lease_tick(w->data);
 	devices_tick(w->data, mds_now_ms());
+	device_notices_tick(w->data, mds_now_ms());
 	exporting_tick(w->data);
 	former_leases_tick(w->data, grace_active(w->data));
 }

@@ -10,17 +10,21 @@
 #include "proto/xdr/xdr_arena.h"
 #include "server/conf/conf.h"
 #include "server/layout/device.h"
+#include "server/layout/device_notice.h"
 #include "server/nfs4/compound.h"
 #include "server/state/client.h"
 
 /* A volume with a 16-byte signature or a designator takes about 50 bytes; VOLUME_MAX_DESIGNATOR more is never reached. */
 #define ADDR_MAX 512u
 
-/* da_layout_type, the count of da_addr_body, the count of an empty bitmap. */
+/* da_layout_type, the count of da_addr_body, the count of the bitmap's words. */
 #define RESULT_FRAME 12u
 
+/* What we send (RFC 8881 20.12), all in the first word (PITFALLS B17). */
+#define NOTIFICATIONS (1u << NOTIFY_DEVICEID4_CHANGE | 1u << NOTIFY_DEVICEID4_DELETE)
+
 static void
-volume_of(const struct device *device, const struct client *client, struct volume *vol)
+volume_of(const struct device *device, uint64_t key, struct volume *vol)
 {
 	memset(vol, 0, sizeof *vol);
 	if (device->layout_type == LAYOUT4_SCSI) {
@@ -29,7 +33,7 @@ volume_of(const struct device *device, const struct client *client, struct volum
 		vol->base.designator_type = device->designator_type;
 		vol->base.designator = device->designator;
 		vol->base.len = device->designator_len;
-		vol->base.pr_key = client->pr_key;
+		vol->base.pr_key = key;
 	} else {
 		vol->type = VOLUME_SIMPLE;
 		vol->simple.nsigs = 1;
@@ -43,7 +47,7 @@ volume_of(const struct device *device, const struct client *client, struct volum
  * server knows whom to cut off.
  */
 static nfsstat4
-device_admit(struct compound *c, struct device *device)
+device_admit(struct device *device, uint64_t key)
 {
 	enum reason why;
 	if (device->layout_type != LAYOUT4_SCSI)
@@ -53,38 +57,64 @@ device_admit(struct compound *c, struct device *device)
 		log_warn("GETDEVICEINFO: device %s: %s", device->conf->name, reason_name(why));
 		return NFS4ERR_DELAY;	/* of the errors allowed here (RFC 8881 15.2) the one that lets the client ask again */
 	}
-	r = device_give_key(device, c->client->pr_key);
+	r = device_give_key(device, key);
 	return r ? nfs4_status(r) : NFS4_OK;
+}
+
+static uint32_t
+wanted_notifications(const GETDEVICEINFO4args *args)
+{
+	return args->gdia_notify_types.bitmap4_len ? args->gdia_notify_types.bitmap4_val[0] & NOTIFICATIONS : 0;
+}
+
+/* The address into ADDR, if it and a bitmap of WORDS fit. */
+static nfsstat4
+device_address(struct compound *c, const struct device *device, const GETDEVICEINFO4args *args, uint64_t key, uint32_t words,
+    GETDEVICEINFO4res *res)
+{
+	device_addr4 *addr = &res->GETDEVICEINFO4res_u.gdir_resok4.gdir_device_addr;
+	struct volume vol;
+	XDR xdrs;
+	char *body = arena_alloc(&c->arena, ADDR_MAX);
+	if (!body)
+		return NFS4ERR_DELAY;
+	volume_of(device, key, &vol);
+	ax_init(&xdrs, body, ADDR_MAX, XDR_ENCODE, NULL);
+	if (!layout_device_encode(&xdrs, args->gdia_layout_type, &vol, 1))
+		return NFS4ERR_SERVERFAULT;
+	uint32_t need = RESULT_FRAME + 4 * words + ax_used(&xdrs);	/* the body is whole words */
+	if (args->gdia_maxcount < need) {
+		res->GETDEVICEINFO4res_u.gdir_mincount = need;
+		return NFS4ERR_TOOSMALL;
+	}
+	addr->da_addr_body.da_addr_body_val = body;
+	addr->da_addr_body.da_addr_body_len = ax_used(&xdrs);
+	return NFS4_OK;
 }
 
 static nfsstat4
 device_answer(struct compound *c, struct device *device, const GETDEVICEINFO4args *args, GETDEVICEINFO4res *res)
 {
-	device_addr4 *addr = &res->GETDEVICEINFO4res_u.gdir_resok4.gdir_device_addr;
-	struct volume vol;
-	XDR xdrs;
-	addr->da_layout_type = args->gdia_layout_type;
-	/* Only to set notifications or to see that the id is valid (18.40.3); we send none, so the bitmap stays empty (PITFALLS B19). */
-	if (args->gdia_maxcount == 0)
-		return NFS4_OK;
-	char *body = arena_alloc(&c->arena, ADDR_MAX);
-	if (!body)
-		return NFS4ERR_DELAY;
-	volume_of(device, c->client, &vol);
-	ax_init(&xdrs, body, ADDR_MAX, XDR_ENCODE, NULL);
-	if (!layout_device_encode(&xdrs, args->gdia_layout_type, &vol, 1))
-		return NFS4ERR_SERVERFAULT;
-	uint32_t need = RESULT_FRAME + ax_used(&xdrs);	/* the body is whole words */
-	if (args->gdia_maxcount < need) {
-		res->GETDEVICEINFO4res_u.gdir_mincount = need;
-		return NFS4ERR_TOOSMALL;
-	}
-	nfsstat4 status = device_admit(c, device);
+	GETDEVICEINFO4resok *ok = &res->GETDEVICEINFO4res_u.gdir_resok4;
+	/* 0: only to set notifications or to see that the id is valid (18.40.3). */
+	bool fetch = args->gdia_maxcount != 0;
+	uint32_t wanted = wanted_notifications(args);
+	uint64_t key = c->client->pr_key, now;
+	uint32_t *word = arena_alloc(&c->arena, sizeof *word);
+	nfsstat4 status = word ? NFS4_OK : NFS4ERR_DELAY;
+	ok->gdir_device_addr.da_layout_type = args->gdia_layout_type;
+	if (status == NFS4_OK && fetch)
+		status = device_address(c, device, args, key, wanted != 0, res);
+	if (status == NFS4_OK && fetch)
+		status = device_admit(device, key);
 	if (status != NFS4_OK)
 		return status;
-	addr->da_addr_body.da_addr_body_val = body;
-	addr->da_addr_body.da_addr_body_len = ax_used(&xdrs);
-	return NFS4_OK;
+	/* What is promised is what will be sent (PITFALLS B19). */
+	*word = device_notice_subscribe(c->mds, c->client, device, wanted, fetch, &now);
+	ok->gdir_notification.bitmap4_len = *word != 0;
+	ok->gdir_notification.bitmap4_val = word;
+	/* Cut off meanwhile: what would be told is no longer so. */
+	return fetch && now != key ? NFS4ERR_DELAY : NFS4_OK;
 }
 
 nfsstat4

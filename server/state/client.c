@@ -126,6 +126,7 @@ client_new_locked(struct mds *mds, const client_owner4 *owner, const struct rpc_
 	atomic_init(&client->refs, 1);
 	TAILQ_INIT(&client->sessions);
 	TAILQ_INIT(&client->states);
+	LIST_INIT(&client->subscriptions);
 	/* Seconds of the start above, so that those of a former life are STALE_CLIENTID. */
 	do
 		client->id = mds->boot / 1000000000 << 32 | cs->next_id++;
@@ -184,6 +185,12 @@ client_take_down_locked(struct mds *mds, struct client *client, enum layout_gone
 	struct state_obj *obj;
 	while ((obj = TAILQ_FIRST(&client->states)) != NULL)
 		obj->cls->release(mds, obj);
+	struct subscription *sub;
+	while ((sub = LIST_FIRST(&client->subscriptions)) != NULL) {
+		LIST_REMOVE(sub, link);
+		free(sub);
+	}
+	client->nsubscriptions = 0;
 	struct session *session;
 	while ((session = TAILQ_FIRST(&client->sessions)) != NULL)
 		session_destroy_locked(mds, session);

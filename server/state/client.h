@@ -23,6 +23,20 @@ struct state_obj;
 /* Keys remembered of a client that was cut off. */
 #define CLIENT_OLD_KEYS 3u
 
+/* What a client wants to be told about a device (layout/device_notice.c). */
+struct subscription {
+	LIST_ENTRY(subscription) link;
+	uint8_t device[NFS4_DEVICEID4_SIZE];
+	uint32_t layout_type;
+	uint32_t mask;			/* 1 << notify_deviceid_type4 */
+	uint32_t pending;		/* of mask: to be sent */
+	bool immediate;			/* ndc_immediate of a pending CHANGE */
+	bool sending;
+	uint64_t retry_ms;		/* not before */
+};
+/* Devices beyond that: nothing is promised. */
+#define CLIENT_MAX_SUBSCRIPTIONS 256u
+
 struct client {
 	uint64_t id;			/* clientid4: boot time in the high half, so old ones never match */
 	uint8_t *ownerid;		/* co_ownerid, at most NFS4_OPAQUE_LIMIT */
@@ -50,6 +64,8 @@ struct client {
 	TAILQ_HEAD(, session) sessions;
 	TAILQ_HEAD(, state_obj) states;	/* opens, locks, layouts (stateid.h) */
 	uint32_t nstates, nranges;	/* how many of them, and byte-range locks: for limits, stateid.c's */
+	LIST_HEAD(, subscription) subscriptions;
+	unsigned nsubscriptions;
 	struct owner *owners;		/* open and lock owners: uthash, owner.h */
 	TAILQ_ENTRY(client) of_unconfirmed;	/* oldest first */
 	UT_hash_handle hh_id, hh_owner;

@@ -48,6 +48,14 @@ stable_key_each(struct mds *mds, const char *device, void (*fn)(uint64_t, void *
 }
 
 /* No layouts are given here. */
+bool
+layout_uses_device_locked(const struct mds *mds, const struct device *device)
+{
+	(void)mds;
+	(void)device;
+	return false;
+}
+
 unsigned
 layout_withdraw(struct mds *mds, const struct export *export, const struct device *device)
 {

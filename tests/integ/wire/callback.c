@@ -1,4 +1,4 @@
-/* CB_COMPOUND as the test wants it answered (RFC 8881 20.1, 20.3, 20.9). */
+/* CB_COMPOUND as the test wants it answered (RFC 8881 20.1, 20.3, 20.9, 20.12). */
 #include "proto/rpc/rpc_msg.h"
 #include "tests/integ/wire/wire.h"
 
@@ -61,6 +61,30 @@ recall_take(struct client *c, const CB_LAYOUTRECALL4args *args, struct cb_seen *
 	rule(c, f->lor_stateid.seqid != 0, "a layout stateid with seqid 0 (RFC 8881 12.5.3)");
 }
 
+/* Values in the order of the mask's bits; what is left over is too much. */
+static void
+notify_take(struct client *c, const CB_NOTIFY_DEVICEID4args *args)
+{
+	for (u_int i = 0; i < args->cnda_changes.cnda_changes_len; i++) {
+		const notify4 *n = &args->cnda_changes.cnda_changes_val[i];
+		struct notice_seen seen = { .at = now_ms() };
+		const uint8_t *id;
+		uint32_t type;
+		XDR x;
+		rule(c, n->notify_mask.bitmap4_len == 1 && c->nnotices < NOTICES, "a bitmap of one word");
+		if (n->notify_mask.bitmap4_len != 1 || c->nnotices == NOTICES)
+			return;
+		seen.what = n->notify_mask.bitmap4_val[0];
+		ax_init(&x, n->notify_vals.notifylist4_val, n->notify_vals.notifylist4_len, XDR_DECODE, NULL);
+		bool ok = (seen.what == 2 || seen.what == 4) && ax_get_u32(&x, &type) && (id = ax_get_fixed(&x, NFS4_DEVICEID4_SIZE));
+		if (ok)
+			memcpy(seen.device, id, sizeof seen.device);
+		ok = ok && type == world.type && (seen.what == 4 || ax_get_u32(&x, &seen.immediate)) && ax_left(&x) == 0;
+		rule(c, ok, "CB_NOTIFY_DEVICEID that cannot be read");
+		c->notices[c->nnotices++] = seen;
+	}
+}
+
 /* What was recalled goes back, one LAYOUTRETURN at a time, on a slot of its own. */
 void
 callback_next_return(struct client *c)
@@ -96,7 +120,7 @@ callback_next_return(struct client *c)
 }
 
 static void
-answer(struct client *c, struct cb_seen *seen, uint32_t xid, const CB_SEQUENCE4args *seq, const struct nfs_str *tag)
+answer(struct client *c, const struct cb_seen *seen, uint32_t op, uint32_t xid, const CB_SEQUENCE4args *seq, const struct nfs_str *tag)
 {
 	static const nfsstat4 answers[] = { [CB_RETURN] = NFS4_OK, [CB_HOLD] = NFS4_OK, [CB_NOMATCH] = NFS4ERR_NOMATCHING_LAYOUT,
 		[CB_DELAY] = NFS4ERR_DELAY };
@@ -113,15 +137,18 @@ answer(struct client *c, struct cb_seen *seen, uint32_t xid, const CB_SEQUENCE4a
 	ok->csr_sequenceid = seq->csa_sequenceid;
 	ok->csr_slotid = seq->csa_slotid;
 	ok->csr_highest_slotid = ok->csr_target_highest_slotid = SLOTS - 1;
+	/* Both results are a status. */
 	CB_LAYOUTRECALL4res lres = { answers[c->policy] };
+	if (op == OP_CB_NOTIFY_DEVICEID && c->policy != CB_DELAY)
+		lres.clorr_status = NFS4_OK;
 	reply_begin(&x, buf, sizeof buf, xid);
 	compound_reply_begin(&r, &x, tag);
 	compound_cb_res_put(&x, OP_CB_SEQUENCE, &sres);
-	if (known && seen)
-		compound_cb_res_put(&x, OP_CB_LAYOUTRECALL, &lres);
-	compound_reply_end(&r, !known ? sres.csr_status : seen ? lres.clorr_status : NFS4_OK, known && seen ? 2 : 1);
+	if (known && op)
+		compound_cb_res_put(&x, op, &lres);
+	compound_reply_end(&r, !known ? sres.csr_status : op ? lres.clorr_status : NFS4_OK, known && op ? 2 : 1);
 	rpc_socket_mark(buf, ax_used(&x));
-	rpc_socket_send(c->fd[c->cbs[c->ncbs].conn], buf, ax_used(&x));
+	rpc_socket_send(c->fd[seen->conn], buf, ax_used(&x));
 }
 
 /* A CALL on one of C's connections. */
@@ -164,11 +191,14 @@ callback_take(struct client *c, unsigned conn, uint8_t *data, uint32_t len)
 	rule(c, compound_cb_arg_get(&x, &arg, &op) == NFS4_OK && op == OP_CB_SEQUENCE, "no CB_SEQUENCE first");
 	CB_SEQUENCE4args seq = arg.nfs_cb_argop4_u.opcbsequence;
 	sequence_take(c, &seq, seen);
-	bool recall = h.count > 1 && compound_cb_arg_get(&x, &arg, &op) == NFS4_OK && op == OP_CB_LAYOUTRECALL;
-	rule(c, recall || h.count == 1, "a callback that was not asked for");
+	bool more = h.count > 1 && compound_cb_arg_get(&x, &arg, &op) == NFS4_OK;
+	bool recall = more && op == OP_CB_LAYOUTRECALL, notify = more && op == OP_CB_NOTIFY_DEVICEID;
+	rule(c, recall || notify || h.count == 1, "a callback that was not asked for");
 	if (recall)
 		recall_take(c, &arg.nfs_cb_argop4_u.opcblayoutrecall, seen);
-	answer(c, recall ? seen : NULL, call.xid, &seq, &h.tag);
+	if (notify)
+		notify_take(c, &arg.nfs_cb_argop4_u.opcbnotify_deviceid);
+	answer(c, seen, recall || notify ? op : 0, call.xid, &seq, &h.tag);
 	if (!recall || memcmp(seq.csa_sessionid, c->session, sizeof c->session))
 		return;
 	c->ncbs++;
@@ -200,4 +230,21 @@ recall_last(struct client *c)
 {
 	REQUIRE(c->ncbs);
 	return &c->cbs[c->ncbs - 1];
+}
+
+unsigned
+notices(const struct client *c, uint32_t what, const uint8_t *device)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < c->nnotices; i++)
+		n += c->notices[i].what == what && !memcmp(c->notices[i].device, device, NFS4_DEVICEID4_SIZE);
+	return n;
+}
+
+bool
+notice_wait(struct client *c, uint32_t what, const uint8_t *device, unsigned had, unsigned ms)
+{
+	for (uint64_t end = now_ms() + ms; notices(c, what, device) <= had && now_ms() < end;)
+		world_pump(5);
+	return notices(c, what, device) > had;
 }

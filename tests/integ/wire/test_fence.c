@@ -419,7 +419,10 @@ target_restarted(void)
 	struct client *c = client_new("c");
 	local_make("f", MiB, 5);
 	local_make("g", MiB, 5);
-	layout_need(file_open(c, "f", READ_WRITE), LAYOUTIOMODE4_RW, 0, MiB);
+	struct layout *held = layout_need(file_open(c, "f", READ_WRITE), LAYOUTIOMODE4_RW, 0, MiB);
+	uint8_t device[NFS4_DEVICEID4_SIZE];
+	memcpy(device, held->ext[0].device, sizeof device);
+	EXPECT(device_subscribe(c, device, 6), 6);
 	REQUIRE(world_do("target_power_cut") == 0);
 	struct nexus *host = host_login("after");
 	struct pr_status st = keys_now(host);
@@ -428,6 +431,10 @@ target_restarted(void)
 	look_wait(c, NULL);
 	st = keys_now(host);
 	EXPECT_TRUE(st.holder != 0);
+	/* and the client, which has to register again, is told, after it was asked for its layout */
+	EXPECT_TRUE(recalls(c, NULL) > 0);
+	EXPECT_TRUE(notice_wait(c, 1 << NOTIFY_DEVICEID4_CHANGE, device, 0, 4000));
+	EXPECT(c->notices[0].immediate, 1);
 	struct file *file = file_open(c, "g", READ_WRITE);
 	struct layout *l = NULL;
 	for (uint64_t began = now_ms(); now_ms() - began < 15000; world_pump(100)) {

@@ -109,6 +109,53 @@ removed(void)
 	export_back();
 }
 
+/*
+ * Those who subscribed are told, when nobody has layouts there any more (RFC 8881 20.12.3), and again until they answer; others are not.  The ID is
+ * not used again.
+ */
+static void
+device_deleted(void)
+{
+	static const uint32_t delete = 1 << NOTIFY_DEVICEID4_DELETE;
+	uint8_t device[NFS4_DEVICEID4_SIZE];
+	begin();
+	struct client *deaf = client_new("not subscribed");
+	memcpy(device, layout_get(f, LAYOUTIOMODE4_RW, 0, 4096, 4096)->ext[0].device, sizeof device);
+	EXPECT(device_subscribe(c1, device, 6), 6);
+	EXPECT(device_subscribe(c2, device, delete), delete);
+	device_subscribe(deaf, device, 6);
+	EXPECT(device_subscribe(deaf, device, 0), 0);
+	unsigned had = recalls(c1, NULL);
+	c1->policy = CB_HOLD;
+	c2->policy = CB_DELAY;
+	reload("s/^/#/");
+	EXPECT_TRUE(recall_wait(c1, had, 2000));
+	world_pump(1200);
+	EXPECT(notices(c1, delete, device), 0);
+	EXPECT(notices(c2, delete, device), 0);
+	renew();
+	STATUS(recall_return(f), NFS4_OK);
+	EXPECT_TRUE(notice_wait(c1, delete, device, 0, 5000));
+	EXPECT_TRUE(notice_wait(c2, delete, device, 1, 5000));
+	c2->policy = CB_RETURN;
+	EXPECT_TRUE(notice_wait(c2, delete, device, notices(c2, delete, device), 5000));
+	had = notices(c2, delete, device);
+	renew();
+	world_pump(2500);
+	renew();
+	EXPECT(notices(c1, delete, device), 1);
+	EXPECT(notices(c2, delete, device), had);
+	EXPECT(c1->nnotices, 1);
+	EXPECT(deaf->nnotices, 0);
+	export_back();
+	/* "f" is still open there, by the handles of before */
+	local_make("g", MiB, 5);
+	f = file_open(c1, "g", READ_WRITE);
+	struct layout *l = layout_need(f, LAYOUTIOMODE4_RW, 0, 4096);
+	EXPECT_TRUE(memcmp(device, l->ext[0].device, sizeof device) != 0);
+	STATUS(layout_return(f, LAYOUTIOMODE4_ANY, 0, ALL), NFS4_OK);
+}
+
 static void
 removed_under_silence(void)
 {
@@ -127,6 +174,7 @@ removed_under_silence(void)
 const struct wire_test tests_reload[] = {
 	{ "A35", "SIGHUP: other options of the same export: opens and layouts go on; no_pnfs takes only layouts back", options },
 	{ "A35", "SIGHUP takes an export away: its layouts are recalled first", removed },
+	{ "B19", "the device goes with its export: DELETE to those who subscribed, when its layouts are back; another ID later", device_deleted },
 	{ "A35", "SIGHUP takes an export away under a silent holder: it is cut off before its blocks are free", removed_under_silence },
 	{ NULL, NULL, NULL },
 };

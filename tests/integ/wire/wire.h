@@ -147,6 +147,14 @@ struct cb_seen {
 	unsigned conn;
 };
 
+/* A CB_NOTIFY_DEVICEID that came. */
+struct notice_seen {
+	uint64_t at;			/* ms */
+	uint32_t what, immediate;	/* what: 1 << notify_deviceid_type4 */
+	uint8_t device[NFS4_DEVICEID4_SIZE];
+};
+#define NOTICES 64u
+
 struct file;
 struct answer;				/* a reply nobody asked for yet */
 
@@ -165,6 +173,8 @@ struct client {
 	uint32_t cb_flavor;		/* csa_sec_parms */
 	enum cb_policy policy;
 	struct cb_seen cbs[CBS];
+	struct notice_seen notices[NOTICES];
+	unsigned nnotices;
 	unsigned ncbs, cb_errors;	/* cb_errors: callbacks that break the RFC's rules */
 	uint32_t cb_seqids[SLOTS];
 	/* LAYOUTRETURNs to be sent by CB_RETURN */
@@ -225,10 +235,19 @@ unsigned recalls(const struct client *c, const nfs_fh4 *fh);
 bool recall_wait(struct client *c, unsigned had, unsigned ms);
 struct cb_seen *recall_last(struct client *c);
 
+/* Of DEVICE, so far. */
+unsigned notices(const struct client *c, uint32_t what, const uint8_t *device);
+/* Wait for one more than HAD: false after MS. */
+bool notice_wait(struct client *c, uint32_t what, const uint8_t *device, unsigned had, unsigned ms);
+
 /* The server was killed: all connections of all clients are gone. */
 void clients_cut(void);
 /* To the next life of it: client ID and session anew. */
 void client_come_back(struct client *c);
+
+/* ---- test_device.c ---- */
+/* GETDEVICEINFO of a device of the world's type, asking for notifications WANT: those promised. */
+uint32_t device_subscribe(struct client *c, const uint8_t *id, uint32_t want);
 
 /* ---- file.c ---- */
 struct file {

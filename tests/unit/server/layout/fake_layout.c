@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "server/layout/device_notice.h"
 #include "server/layout/extent.h"
 
 struct fake_world w;
@@ -52,6 +53,13 @@ void
 device_put(struct device *device)
 {
 	ck_assert_int_gt(device->refs--, 1);
+}
+
+void
+device_notice_key_locked(struct mds *mds, struct client *client)
+{
+	ck_assert_ptr_eq(mds, &w.mds);
+	w.rekeyed[client - w.client]++;
 }
 
 int

@@ -55,6 +55,7 @@ extern struct fake_world {
 	struct client client[FAKE_CLIENTS];
 	struct session session[FAKE_CLIENTS];
 	struct slot slot[FAKE_CLIENTS][4];
+	unsigned rekeyed[FAKE_CLIENTS];	/* CHANGE notified, for another key */
 	bool path[FAKE_CLIENTS];	/* has a backchannel */
 	uint64_t now_ms;
 	struct fake_call call[256];

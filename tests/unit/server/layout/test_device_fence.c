@@ -19,6 +19,7 @@ static struct target {
 	uint32_t nkeys;
 	bool down, new_login, lies;
 	unsigned looks, drains;
+	uint64_t size;
 } target;
 
 static struct mds mds;
@@ -128,8 +129,18 @@ paper_enforced(struct pr *pr)
 	return target.lies ? -EBADE : 0;
 }
 
+static int
+paper_capacity(struct pr *pr, uint64_t *bytes, uint32_t *block_size)
+{
+	(void)pr;
+	*block_size = 512;
+	*bytes = target.size;
+	return target.down ? -ENOTCONN : 0;
+}
+
 static const struct pr_ops paper_ops = { .name = "paper", .do_register = paper_register, .reserve = paper_reserve,
-	.preempt = paper_preempt, .drain = paper_drain, .status = paper_status, .ensure = paper_ensure, .enforced = paper_enforced };
+	.preempt = paper_preempt, .drain = paper_drain, .status = paper_status, .ensure = paper_ensure, .enforced = paper_enforced,
+	.capacity = paper_capacity };
 static struct pr paper = { .ops = &paper_ops };
 
 /* All that it knew is gone, as is the login. */
@@ -222,16 +233,47 @@ START_TEST(former_keys_stay_out)
 }
 END_TEST
 
+/* B18: clients are told, who read the size when they opened it. */
+START_TEST(grown)
+{
+	enum reason why;
+	ck_assert_int_eq(prepare(&why), 0);
+	device.size = target.size = 1 << 20;
+	device_measure(&device);
+	ck_assert_int_eq(device.changed, DEVICE_SAME);
+	ck_assert(!devices.notices_due);
+	target.size = 2 << 20;
+	device_measure(&device);
+	ck_assert_uint_eq(device.size, 2 << 20);
+	ck_assert_int_eq(device.changed, DEVICE_RESIZED);
+	ck_assert(devices.notices_due);
+	/* One that is not reached says nothing. */
+	device.changed = DEVICE_SAME;
+	target.down = true;
+	target.size = 0;
+	device_measure(&device);
+	ck_assert_uint_eq(device.size, 2 << 20);
+	ck_assert_int_eq(device.changed, DEVICE_SAME);
+}
+END_TEST
+
 /* B7 */
 START_TEST(lost_reservation_is_taken_again)
 {
 	enum reason why;
 	ck_assert_int_eq(prepare(&why), 0);
+	ck_assert_int_eq(device.changed, DEVICE_SAME);
 	power_cut();
 	ck_assert_int_eq(device_verify(&device), 0);
 	ck_assert(device.reserved);
 	ck_assert_uint_eq(target.holder, SERVER);
 	ck_assert(has(SERVER));
+	/* Clients have to register again: they are told, once. */
+	ck_assert_int_eq(device.changed, DEVICE_LOST);
+	ck_assert(devices.notices_due);
+	device.changed = DEVICE_SAME;
+	ck_assert_int_eq(device_verify(&device), 0);
+	ck_assert_int_eq(device.changed, DEVICE_SAME);
 	/* Somebody else was faster: nothing is granted. */
 	power_cut();
 	enter(STRANGER);
@@ -306,6 +348,7 @@ main(void)
 	tcase_add_test(tc, target_that_does_not_enforce);
 	tcase_add_test(tc, former_keys_stay_out);
 	tcase_add_test(tc, lost_reservation_is_taken_again);
+	tcase_add_test(tc, grown);
 	tcase_add_test(tc, looked_at_while_in_use);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);

@@ -81,6 +81,8 @@ START_TEST(deadline)
 	/* The client is told, refused, and its stateid says why. */
 	ck_assert(w.client[0].fenced);
 	ck_assert_uint_ne(w.client[0].pr_key, 0x1000);
+	ck_assert_uint_eq(w.rekeyed[0], 1);	/* the device's address is another one for it */
+	ck_assert_uint_eq(w.rekeyed[1], 0);
 	ck_assert(atomic_load(&w.client[0].seq_flags) & SEQ4_STATUS_RECALLABLE_STATE_REVOKED);
 	ck_assert_int_eq(fake_get(0, file, &held, true, 0, U).status, NFS4ERR_DELEG_REVOKED);
 	ck_assert_int_eq(fake_commit(0, file, &held, NULL, 0), NFS4ERR_DELEG_REVOKED);		/* A28 */

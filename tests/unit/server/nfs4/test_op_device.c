@@ -8,6 +8,7 @@
 #include "proto/xdr/xdr_arena.h"
 #include "server/conf/conf.h"
 #include "server/layout/device.h"
+#include "server/layout/device_notice.h"
 #include "server/mds.h"
 #include "server/nfs4/compound.h"
 #include "server/state/client.h"
@@ -19,7 +20,10 @@ static struct client client;
 static struct compound c;
 static bool admits;
 static int prepare_result, key_result;
-static uint64_t key_added;
+static uint64_t key_added, key_then;
+static unsigned subscriptions;
+static uint32_t subscribed, granted, wanted;
+static bool subscribed_fetched;
 
 struct device *
 device_find(struct mds *m, const uint8_t id[DEVICE_ID_SIZE])
@@ -58,6 +62,19 @@ device_give_key(struct device *d, uint64_t key)
 	return key_result;
 }
 
+uint32_t
+device_notice_subscribe(struct mds *m, struct client *cl, const struct device *d, uint32_t mask, bool fetched, uint64_t *key)
+{
+	(void)m;
+	ck_assert_ptr_eq(cl, &client);
+	ck_assert_ptr_eq(d, &device);
+	subscriptions++;
+	subscribed = mask;
+	subscribed_fetched = fetched;
+	*key = key_then ? key_then : cl->pr_key;
+	return mask & granted;
+}
+
 static void
 setup(void)
 {
@@ -73,7 +90,11 @@ setup(void)
 	device.code_set = 1;
 	admits = true;
 	prepare_result = key_result = 0;
-	key_added = 0;
+	key_added = key_then = 0;
+	subscriptions = 0;
+	subscribed = 0;
+	granted = UINT32_MAX;
+	wanted = 6;
 	client.pr_key = 0x1122334455667788;
 	memset(&c, 0, sizeof c);
 	c.mds = &mds;
@@ -96,13 +117,12 @@ get(layouttype4 type, uint32_t maxcount, GETDEVICEINFO4res **res)
 	static nfs_resop4 resop;
 	nfs_argop4 arg = { .argop = OP_GETDEVICEINFO };
 	GETDEVICEINFO4args *a = &arg.nfs_argop4_u.opgetdeviceinfo;
-	uint32_t notify = 6;
 	XDR xdrs;
 	memcpy(a->gdia_device_id, device.id, 16);
 	a->gdia_layout_type = type;
 	a->gdia_maxcount = maxcount;
-	a->gdia_notify_types.bitmap4_len = 1;
-	a->gdia_notify_types.bitmap4_val = &notify;
+	a->gdia_notify_types.bitmap4_len = wanted != 0;
+	a->gdia_notify_types.bitmap4_val = &wanted;
 	memset(&resop, 0, sizeof resop);
 	nfsstat4 status = op_getdeviceinfo(&c, &arg, &resop);
 	*res = &resop.nfs_resop4_u.opgetdeviceinfo;
@@ -138,8 +158,53 @@ START_TEST(block)
 	ck_assert_uint_eq(vol->simple.sigs[0].len, 16);
 	ck_assert_mem_eq(vol->simple.sigs[0].contents, device.uuid, 16);
 	ck_assert_uint_eq(key_added, 0);
-	/* None of the asked notifications are promised. */
+}
+END_TEST
+
+static uint32_t
+promised(const GETDEVICEINFO4res *res)
+{
+	const bitmap4 *map = &res->GETDEVICEINFO4res_u.gdir_resok4.gdir_notification;
+	return map->bitmap4_len ? map->bitmap4_val[0] : 0;
+}
+
+/* Of what is asked for, that which will be sent, and no more (PITFALLS B17, B19). */
+START_TEST(notifications)
+{
+	GETDEVICEINFO4res *res;
+	static const uint32_t asked[] = { 0, 1, 2, 4, 6, 8, UINT32_MAX };
+	for (unsigned i = 0; i < sizeof asked / sizeof *asked; i++) {
+		wanted = asked[i];
+		ck_assert_int_eq(get(LAYOUT4_BLOCK_VOLUME, 4096, &res), NFS4_OK);
+		ck_assert_uint_eq(promised(res), asked[i] & 6);
+		ck_assert_uint_eq(subscribed, asked[i] & 6);
+		ck_assert_uint_eq(subscriptions, i + 1);
+		ck_assert(subscribed_fetched);
+	}
+	granted = 0;
+	wanted = 6;
+	ck_assert_int_eq(get(LAYOUT4_BLOCK_VOLUME, 4096, &res), NFS4_OK);
 	ck_assert_uint_eq(res->GETDEVICEINFO4res_u.gdir_resok4.gdir_notification.bitmap4_len, 0);
+	/* maxcount 0: subscribed all the same */
+	granted = UINT32_MAX;
+	ck_assert_int_eq(get(LAYOUT4_BLOCK_VOLUME, 0, &res), NFS4_OK);
+	ck_assert_uint_eq(promised(res), 6);
+	ck_assert(!subscribed_fetched);
+	/* an error changes nothing */
+	subscriptions = 0;
+	ck_assert_int_eq(get(LAYOUT4_BLOCK_VOLUME, 4, &res), NFS4ERR_TOOSMALL);
+	ck_assert_int_eq(get(LAYOUT4_SCSI, 4096, &res), NFS4ERR_NOENT);
+	ck_assert_uint_eq(subscriptions, 0);
+}
+END_TEST
+
+/* The key changed between: not the old one, of which no CHANGE would tell. */
+START_TEST(key_changes)
+{
+	GETDEVICEINFO4res *res;
+	device.layout_type = LAYOUT4_SCSI;
+	key_then = 99;
+	ck_assert_int_eq(get(LAYOUT4_SCSI, 4096, &res), NFS4ERR_DELAY);
 }
 END_TEST
 
@@ -214,6 +279,8 @@ main(void)
 	TCase *t = tcase_create("getdeviceinfo");
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, block);
+	tcase_add_test(t, notifications);
+	tcase_add_test(t, key_changes);
 	tcase_add_test(t, scsi);
 	tcase_add_test(t, scsi_not_ready);
 	tcase_add_test(t, unknown);
