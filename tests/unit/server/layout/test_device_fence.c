@@ -299,8 +299,10 @@ looks_after_tick(uint64_t now)
 {
 	unsigned before = __atomic_load_n(&target.looks, __ATOMIC_RELAXED);
 	ck_assert_int_eq(workers_new(&mds.workers, 1, "worker"), 0);
+	pthread_mutex_lock(&device.lock);	/* the look does not end meanwhile */
 	devices_tick(&mds, now);
 	devices_tick(&mds, now);	/* never twice at once */
+	pthread_mutex_unlock(&device.lock);
 	workers_stop(mds.workers);
 	ck_assert(!device.watching);
 	ck_assert_int_eq(device.refs, 1);
