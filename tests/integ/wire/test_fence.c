@@ -326,6 +326,12 @@ stop_at_once(void)
 	EXPECT_TRUE(server_ended(other, 1000));
 	server_again();
 	EXPECT(server_logged("neither returned nor fenced"), 1);
+	/* the keeper has its lease, and the next life waits for it */
+	pid_t local = local_start(LOCAL_TRUNCATE, "f", 4096);
+	unsigned least = (world.lease + world.max_io) * 1000u;
+	EXPECT(local_wait(local, least - 2500, NULL), 0);
+	EXPECT_TRUE(local_wait(local, 6000, NULL));
+	EXPECT(local_size("f"), 4096);
 }
 
 /* Type 3 without a command: blocks stay out of use until lease and maximum I/O time have passed (RFC 5663 2.3.8). */
