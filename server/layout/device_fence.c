@@ -471,6 +471,16 @@ device_fence(struct device *device, const struct fence_target *target)
 	return r;
 }
 
+/* May one that was cut off still send what it had begun?  Nothing but the reservation keeps it off then. */
+static bool
+fenced_lately(const struct device *device)
+{
+	const struct mds_conf *conf = &device->mds->conf;
+	uint64_t fenced = __atomic_load_n(&device->fenced_ms, __ATOMIC_ACQUIRE);
+
+	return fenced && mds_now_ms() - fenced < (conf->lease + conf->max_io_time) * 1000ull;
+}
+
 void
 device_release(struct device *device)
 {
@@ -494,6 +504,10 @@ device_release(struct device *device)
 			log_info("device %s: clients are still registered: the reservation stays", device->conf->name);
 			return;
 		}
+	if (fenced_lately(device)) {
+		log_info("device %s: clients were cut off a moment ago: the reservation stays", device->conf->name);
+		return;
+	}
 	if (pr->ops->clear(pr, device->server_key) == 0)
 		stable_key_remove(device->mds, device->conf->name, device->server_key);
 }

@@ -74,7 +74,8 @@ void device_watch_init(struct device *device);
 /* device_fence.c */
 /* May we go on with a LUN that is reserved: is the holder one of our former keys?  Registers the server's key then, so that we can read. */
 int device_enter_reserved(struct device *device, enum reason *why);
-/* The device goes: give the reservation back unless clients are still registered.  No lock needed any more. */
+/* The device goes: give the reservation back unless clients are still registered, or were cut off less than a lease and the
+ * maximum I/O time ago.  No lock needed any more. */
 void device_release(struct device *device);
 
 #endif
