@@ -40,7 +40,7 @@ check "devices: as many bytes as the LUN has" test "$(json '.devices[0].bytes' d
 # a client that holds a layout for longer than all this takes
 head -c 64M /dev/zero >"$MNT/held"
 sync
-pnfs bench "${URL}held" 100 >"$W/bench.log" 2>&1 &
+"$BIN/pnfs" --device "$LUN" bench "${URL}held" 100 >"$W/bench.log" 2>&1 &
 HOLDER_PID=$!
 until_true "layouts: one is out" one_layout
 check "layouts: by path" test "$(json '.layouts[0].path' layouts)" = "$MNT/held"
@@ -67,7 +67,7 @@ until_true "fences: it is over" no_fence
 until_true "the truncate went on" gone
 check "status: one client was cut off or given up, nothing is out" test "$(json '[.layouts, .recalls, .fences] | add' status)" = 0
 kill -CONT "$HOLDER_PID"
-kill "$HOLDER_PID"
+kill "$HOLDER_PID" 2>/dev/null
 wait "$HOLDER_PID" 2>/dev/null
 
 # ---- bad requests ----
