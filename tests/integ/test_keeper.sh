@@ -102,6 +102,12 @@ for type in block scsi; do
 done
 
 # ---- one that does not wait for its layouts ----
+# The reservation outlives the end, since a client was cut off a moment before it: the target forgets.
+kill -9 "$TGT_PID"
+wait "$TGT_PID" 2>/dev/null
+port=$TGT_PORT
+world_port() { echo "$port"; }
+world_target_start
 world_mds block lease=6 grace=6 recall_timeout=30 max_io_time=3
 holder_start second
 kill "$MDS_PID"
