@@ -343,10 +343,10 @@ plain_commit_blocks(struct layout_lease *lease, const struct iomap *ranges, unsi
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
 	struct statx stx;
 	(void)attr;
-	for (unsigned i = 0; i < n; i++)
-		posix_fadvise(pl->fd, (off_t)ranges[i].offset, (off_t)ranges[i].length, POSIX_FADV_DONTNEED);
-	if (!n)				/* overwrites: the client does not say where */
-		posix_fadvise(pl->fd, 0, 0, POSIX_FADV_DONTNEED);
+	/* Cached pages are older than the device.  One call from the first range to the last: 10,000 took 2 s under UML (A29). */
+	uint64_t start = n ? ranges[0].offset : 0;		/* overwrites: the client does not say where */
+	uint64_t end = n ? ranges[n - 1].offset + ranges[n - 1].length : 0;
+	posix_fadvise(pl->fd, (off_t)start, (off_t)(end - start), POSIX_FADV_DONTNEED);
 	if (futimens(pl->fd, times))
 		return -errno;
 	/* What follows flushes the device's cache too, dirty or not (RFC 8154 2.8). */

@@ -76,7 +76,7 @@ for provider in ${PROVIDERS:-plain kernel}; do
 	on_guest server 400 "bash /host/export_guest $provider '${SUITES:-$suites}'" |
 		sed "s/^\(PASS\|FAIL\): /\1: $provider: /" >"$W/$provider.log"
 	status=${PIPESTATUS[0]}
-	grep -E '^(PASS|FAIL|EXPORT)|p50|MB/s' "$W/$provider.log"
+	grep -E '^(PASS|FAIL|EXPORT)|p50|MB/s| ms$' "$W/$provider.log"
 	[ "$status" = 0 ] || { cat "$W/$provider.log"; fail "provider $provider"; }
 done
 guest_stop server
