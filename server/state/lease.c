@@ -38,23 +38,19 @@ lease_check(struct client *client, void *arg)
 }
 
 /*
- * Its record goes first, and durably: others may take conflicting state from now on, so after a restart it must not
- * reclaim (RFC 8881 8.4.2.1, PITFALLS D4).
+ * Take CLIENT down if its lease is over (EXPIRED), or whatever its lease (NULL: evicted).  Its record goes first, and durably: others may take conflicting state
+ * from now on, so after a restart it must not reclaim (RFC 8881 8.4.2.1, PITFALLS D4).  -errno: the record could not be removed, nothing is done.
  */
-static void
-lease_end(struct mds *mds, struct client *client, const struct lease_search *s)
+static int
+lease_end(struct mds *mds, struct client *client, const struct lease_search *expired)
 {
-	if (client->confirmed) {
-		int err = stable_client_remove(mds, client->ownerid, client->ownerid_len);
-		if (err) {
-			log_error("state_dir: client record not removed: %s", strerror(-err));
-			return;		/* the next tick tries again */
-		}
-	}
+	int err = client->confirmed ? stable_client_remove(mds, client->ownerid, client->ownerid_len) : 0;
+	if (err)
+		return err;
 	bool back = false;
 	pthread_mutex_lock(&mds->state_lock);
-	if (lease_over(client, s->now_ms, s->lease_ms) && !client->removed) {
-		if (client->confirmed)
+	if (!client->removed && (!expired || lease_over(client, expired->now_ms, expired->lease_ms))) {
+		if (client->confirmed && expired)
 			log_info("client %016llx: lease is over", (unsigned long long)client->id);
 		if (client->confirmed)
 			client_destroy_locked(mds, client);
@@ -67,6 +63,7 @@ lease_end(struct mds *mds, struct client *client, const struct lease_search *s)
 	/* It renewed in the last moment: as if nothing had been. */
 	if (back && stable_client_add(mds, client->ownerid, client->ownerid_len) < 0)
 		log_error("state_dir: client record lost");
+	return 0;
 }
 
 void
@@ -77,7 +74,9 @@ lease_expire(struct mds *mds, uint64_t now_ms)
 	client_each_locked(mds, lease_check, &s);
 	pthread_mutex_unlock(&mds->state_lock);
 	for (unsigned i = 0; i < s.n; i++) {
-		lease_end(mds, s.found[i], &s);
+		int err = lease_end(mds, s.found[i], &s);
+		if (err)		/* the next tick tries again */
+			log_error("state_dir: client record not removed: %s", strerror(-err));
 		client_put(mds, s.found[i]);
 	}
 	if (mds->layouts)
@@ -95,13 +94,7 @@ client_evict(struct mds *mds, uint64_t id)
 	pthread_mutex_unlock(&mds->state_lock);
 	if (!client)
 		return -ENOENT;
-	int err = client->confirmed ? stable_client_remove(mds, client->ownerid, client->ownerid_len) : 0;
-	if (!err) {
-		pthread_mutex_lock(&mds->state_lock);
-		if (!client->removed)
-			client_destroy_locked(mds, client);
-		pthread_mutex_unlock(&mds->state_lock);
-	}
+	int err = lease_end(mds, client, NULL);
 	client_put(mds, client);
 	return err ? err : 1;
 }
