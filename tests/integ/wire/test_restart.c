@@ -11,18 +11,7 @@ static void
 restart(void)
 {
 	REQUIRE(world_do("world_mds_kill; world_mds_run") == 0);
-	struct client **all;
-	for (unsigned i = 0, n = clients(&all); i < n; i++)
-		for (unsigned j = 0; j < CONNS; j++)
-			client_disconnect(all[i], j);
-}
-
-static void
-come_back(struct client *c)
-{
-	c->conn = client_connect(c);
-	OK(client_exchange_id(c));
-	OK(client_create_session(c));
+	clients_cut();
 }
 
 static nfsstat4
@@ -116,8 +105,8 @@ reclaimed(void)
 	STATUS(call_run(c1), NFS4ERR_BADSESSION);
 	STATUS(client_create_session(c1), NFS4ERR_STALE_CLIENTID);
 	client_disconnect(c1, c1->conn);
-	come_back(c1);
-	come_back(c2);
+	client_come_back(c1);
+	client_come_back(c2);
 	c3 = client_bare("stranger");
 	OK(client_exchange_id(c3));
 	OK(client_create_session(c3));
@@ -168,7 +157,7 @@ never_back(void)
 	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
 	restart();
 	uint64_t began = now_ms();
-	come_back(c2);
+	client_come_back(c2);
 	OK(reclaim_open(g, c2, READ_WRITE));
 	OK(client_reclaim_complete(c2));
 	nfsstat4 status;
@@ -191,7 +180,7 @@ return_in_grace(void)
 	f = file_open(c1, "f", READ_WRITE);
 	struct layout l = *layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
 	restart();
-	come_back(c1);
+	client_come_back(c1);
 	OK(reclaim_open(f, c1, READ_WRITE));
 	lun_write(&l, 0, 8192, 9);
 	struct layout_range range = { 0, 8192 };
@@ -218,7 +207,7 @@ another_instance(void)
 	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
 	restart();
 	c1->verifier[0] ^= 1;
-	come_back(c1);
+	client_come_back(c1);
 	uint64_t began = now_ms();
 	OK(client_reclaim_complete(c1));
 	f->is_open = f->held = false;
@@ -253,7 +242,7 @@ killed_in_the_wait(void)
 	EXPECT(server_logged("lease is over") > 0, 1);
 	restart();
 	began = now_ms();
-	come_back(c2);
+	client_come_back(c2);
 	OK(reclaim_open(g, c2, READ_WRITE));
 	OK(client_reclaim_complete(c2));
 	/* all who may reclaim have done so, but its blocks are not free */
@@ -270,7 +259,7 @@ killed_in_the_wait(void)
 	/* it is off the record: the next restart does not wait for it */
 	restart();
 	began = now_ms();
-	come_back(c2);
+	client_come_back(c2);
 	OK(reclaim_open(g, c2, READ_WRITE));
 	OK(client_reclaim_complete(c2));
 	while ((status = file_try_size(g, 8192)) != NFS4_OK && now_ms() - began < 4000)
