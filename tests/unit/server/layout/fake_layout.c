@@ -593,3 +593,29 @@ fake_answer(unsigned c, int status)
 	client_put(&w.mds, call.client);
 	return true;
 }
+
+/* ---- a program of tests ---- */
+
+static void
+setup_block(void)
+{
+	fake_world_init(LAYOUT4_BLOCK_VOLUME);
+}
+
+int
+fake_suite(const char *name, const TTest *const *tests, unsigned n)
+{
+	Suite *suite = suite_create(name);
+	TCase *tc = tcase_create(name);
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup_block, fake_world_end);
+	for (unsigned i = 0; i < n; i++)
+		tcase_add_test(tc, tests[i]);
+	suite_add_tcase(suite, tc);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

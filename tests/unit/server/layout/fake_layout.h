@@ -5,11 +5,14 @@
 #ifndef PNFS_TESTS_FAKE_LAYOUT_H
 #define PNFS_TESTS_FAKE_LAYOUT_H
 
+#include <check.h>
+
 #include "server/cb/cb.h"
 #include "server/conf/exports.h"
 #include "server/export/export.h"
 #include "server/layout/commit.h"
 #include "server/layout/device.h"
+#include "server/layout/extent.h"
 #include "server/layout/grant.h"
 #include "server/layout/layout_impl.h"
 #include "server/layout/return.h"
@@ -18,6 +21,8 @@
 #include "server/state/open.h"
 #include "server/state/session.h"
 #include "tests/unit/server/state/fake_state.h"
+
+#define U ((uint64_t)LAYOUT_UNIT)
 
 #define FAKE_BLOCKS 64u			/* of a file; offsets below beyond them are holes */
 #define FAKE_CLIENTS 8u
@@ -82,6 +87,8 @@ extern struct fake_world {
 void fake_world_init(uint32_t layout_type);
 /* Nothing may be left: ends the clients (DESTROYED) first. */
 void fake_world_end(void);
+/* TESTS, each in a world of block layouts of its own: the exit status. */
+int fake_suite(const char *name, const TTest *const *tests, unsigned n);
 struct fake_file *fake_file_new(uint64_t size);
 /* Open by client C; the stateid. */
 stateid4 fake_open(unsigned c, struct fake_file *file, bool write);

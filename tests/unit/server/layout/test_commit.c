@@ -4,22 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/layout/extent.h"
 #include "tests/unit/server/layout/fake_layout.h"
-
-#define U ((uint64_t)LAYOUT_UNIT)
-
-static void
-setup(void)
-{
-	fake_world_init(LAYOUT4_BLOCK_VOLUME);
-}
-
-static void
-teardown(void)
-{
-	fake_world_end();
-}
 
 START_TEST(commit_checks)
 {
@@ -226,16 +211,5 @@ main(void)
 {
 	const TTest *const tests[] = { commit_checks, commit_size, commit_10000_ranges, commit_after_return,
 		commit_after_return_broken, commit_reclaim };
-	Suite *suite = suite_create("commit");
-	TCase *tc = tcase_create("commit");
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, teardown);
-	for (unsigned i = 0; i < sizeof tests / sizeof *tests; i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(suite, tc);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return fake_suite("commit", tests, sizeof tests / sizeof *tests);
 }

@@ -3,22 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "server/layout/extent.h"
 #include "tests/unit/server/layout/fake_layout.h"
-
-#define U ((uint64_t)LAYOUT_UNIT)
-
-static void
-setup(void)
-{
-	fake_world_init(LAYOUT4_BLOCK_VOLUME);
-}
-
-static void
-teardown(void)
-{
-	fake_world_end();
-}
 
 /* ---- one grant ---- */
 
@@ -278,16 +263,5 @@ int
 main(void)
 {
 	const TTest *const tests[] = { first_grant, unaligned_ask, room_for_extents, sequential_gib, failures, races_with_map };
-	Suite *suite = suite_create("grant");
-	TCase *tc = tcase_create("grant");
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, teardown);
-	for (unsigned i = 0; i < sizeof tests / sizeof *tests; i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(suite, tc);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return fake_suite("grant", tests, sizeof tests / sizeof *tests);
 }

@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/layout/extent.h"
 #include "tests/unit/server/layout/fake_layout.h"
 
-#define U ((uint64_t)LAYOUT_UNIT)
 #define NOBODY FAKE_CLIENTS
 
 static struct fake_file *file;

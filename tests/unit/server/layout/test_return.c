@@ -2,22 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "server/layout/extent.h"
 #include "tests/unit/server/layout/fake_layout.h"
-
-#define U ((uint64_t)LAYOUT_UNIT)
-
-static void
-setup(void)
-{
-	fake_world_init(LAYOUT4_BLOCK_VOLUME);
-}
-
-static void
-teardown(void)
-{
-	fake_world_end();
-}
 
 /* ---- returns ---- */
 
@@ -99,16 +84,5 @@ int
 main(void)
 {
 	const TTest *const tests[] = { partial_returns, modes, bulk_returns };
-	Suite *suite = suite_create("return");
-	TCase *tc = tcase_create("return");
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, teardown);
-	for (unsigned i = 0; i < sizeof tests / sizeof *tests; i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(suite, tc);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return fake_suite("return", tests, sizeof tests / sizeof *tests);
 }

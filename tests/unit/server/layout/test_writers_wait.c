@@ -7,7 +7,6 @@
 
 #include "tests/unit/server/layout/fake_layout.h"
 
-#define U 4096u
 
 static struct export_ops waiting;
 static struct fake_file *file;

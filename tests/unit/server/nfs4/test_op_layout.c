@@ -4,11 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "server/layout/extent.h"
 #include "server/nfs4/compound.h"
 #include "tests/unit/server/layout/fake_layout.h"
-
-#define U ((uint64_t)LAYOUT_UNIT)
 
 static struct compound c;
 static nfs_argop4 arg;
