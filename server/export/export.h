@@ -98,7 +98,7 @@ struct export_ops {
 	    struct iomap *map, unsigned max, enum reason *why);
 
 	/*
-	 * Required.  RANGES were written; make them readable and durable, flush the device, move mtime and
+	 * Required.  RANGES, ascending and disjoint, were written; make them readable and durable, flush the device, move mtime and
 	 * change.  io_lock held for writing.  n may be 0.
 	 */
 	int (*commit_blocks)(struct layout_lease *, const struct iomap *ranges, unsigned n,
