@@ -205,6 +205,19 @@ layout_forget(struct node *node, done_fn *done, void *arg)
 		done(arg, -ENOMEM);
 }
 
+/* Is what WHICH names of [OFFSET, END) on its way back, for a recall? */
+static bool
+recall_under_way(const struct layout *layout, uint64_t offset, uint64_t end, enum layout_which which)
+{
+	const struct layout_drop *drop;
+
+	TAILQ_FOREACH(drop, &layout->drops, link)
+		if (drop->recalled && !drop->bulk && drop->block.offset <= offset && drop->block.end >= end &&
+		    (drop->which == LAYOUT_ANY || drop->which == which))
+			return true;
+	return false;
+}
+
 nfsstat4
 layout_recall(struct node *node, layoutiomode4 iomode, uint64_t offset, uint64_t end, const stateid4 *stateid)
 {
@@ -212,6 +225,9 @@ layout_recall(struct node *node, layoutiomode4 iomode, uint64_t offset, uint64_t
 	bool same = layout->have_stateid && !memcmp(layout->stateid.other, stateid->other, sizeof stateid->other);
 	enum layout_which which = iomode == LAYOUTIOMODE4_READ ? LAYOUT_READ_ONLY :
 	    iomode == LAYOUTIOMODE4_RW ? LAYOUT_RW_ONLY : LAYOUT_ANY;
+	/* Said again, as servers do until the layout is back: it is being done. */
+	if (same && stateid->seqid == layout->stateid.seqid && recall_under_way(layout, offset, end, which))
+		return NFS4_OK;
 	node->m->stats.recalls++;
 	node->size_stale = true;
 	layout->contended_ns = lease_clock();

@@ -38,7 +38,7 @@ enum recall_state {
 	RECALL_NONE,
 	RECALL_WANTED,		/* to be sent: in layouts->to_send; all others in layouts->recalls */
 	RECALL_SENT,		/* on its way, no answer yet */
-	RECALL_ANSWERED,	/* NFS4_OK: LAYOUTRETURNs will come */
+	RECALL_ANSWERED,	/* NFS4_OK: LAYOUTRETURNs will come, or else it is sent again at resend_ms */
 	RECALL_PAUSED,		/* sent again at resend_ms */
 	RECALL_NO_PATH,		/* sent when there is a backchannel */
 };

@@ -2,12 +2,16 @@
  * The recall state machine (RFC 8881 12.5.5, 20.3).  A recall belongs to a layout: one client, one file.
  *
  *   WANTED -> SENT -> ANSWERED -> (LAYOUTRETURNs) -> NONE
+ *                             -> WANTED         no LAYOUTRETURN yet: said again
  *                  -> PAUSED -> WANTED         DELAY, no answer, an answer that cannot be right
  *                  -> NONE                     NOMATCHING_LAYOUT: nothing is held there
  *   WANTED -> NO_PATH -> WANTED                no backchannel (PITFALLS C14)
  *
  * Whatever the state, at the deadline the client is cut off (holder.c).  No thread waits: answers come in callbacks, time passes in
  * layouts_tick().
+ *
+ * A recall that was answered NFS4_OK is said again until the layout is back, as knfsd does every 10 ms: the Linux client (6.1) commits what keeps a
+ * segment in use only when it is called, and its flusher may be the one who waits - for a LAYOUTGET that the recall has us refuse.
  *
  * What is recalled is the range that is in the way, iomode ANY, and not the whole file: a client that works elsewhere in it keeps going.
  * (The Linux client returns all it has on the file when any of it is recalled, which is its choice.)
@@ -119,21 +123,16 @@ recall_want_locked(struct mds *mds, struct layout *layout, struct range range, b
 		recall_set(layout, RECALL_WANTED);
 }
 
+/* Send it again later, each time a little later; in STATE until then. */
 static void
-recall_pause(struct layout *layout, uint64_t now, uint32_t ms)
-{
-	layout->recall.resend_ms = now + ms;
-	recall_set(layout, RECALL_PAUSED);
-}
-
-static void
-recall_pause_longer(struct layout *layout, uint64_t now)
+recall_again(struct layout *layout, enum recall_state state, uint64_t now)
 {
 	struct recall *recall = &layout->recall;
 	uint32_t ms = recall->pause_ms ? recall->pause_ms * 2 : PAUSE_MIN_MS;
 
 	recall->pause_ms = ms > PAUSE_MAX_MS ? PAUSE_MAX_MS : ms;
-	recall_pause(layout, now, recall->pause_ms);
+	recall->resend_ms = now + recall->pause_ms;
+	recall_set(layout, state);
 }
 
 /* ---- replies that may be under way ---- */
@@ -254,7 +253,7 @@ recall_prepare(struct mds *mds, struct layout *layout, struct recall_message *ms
 	}
 	struct recall_call *call = malloc(sizeof *call);
 	if (!call) {
-		recall_pause_longer(layout, now);
+		recall_again(layout, RECALL_PAUSED, now);
 		return NULL;
 	}
 	recall_prune_gets(mds, layout);
@@ -317,7 +316,8 @@ recall_nomatching(struct mds *mds, struct layout *layout, uint64_t now)
 	recall_prune_gets(mds, layout);
 	if (layout->ngets && !layout->recall.nomatching) {
 		layout->recall.nomatching = true;
-		recall_pause(layout, now, NOMATCHING_PAUSE_MS);
+		layout->recall.resend_ms = now + NOMATCHING_PAUSE_MS;
+		recall_set(layout, RECALL_PAUSED);
 		return;
 	}
 	recall_nothing_there(mds, layout);
@@ -331,9 +331,8 @@ recall_answer(struct mds *mds, struct layout *layout, int status)
 
 	switch (status) {
 	case NFS4_OK:
-		recall->pause_ms = 0;
 		if (range_within(recall->range, recall->sent))
-			recall_set(layout, RECALL_ANSWERED);
+			recall_again(layout, RECALL_ANSWERED, now);
 		else
 			recall_set(layout, RECALL_WANTED);
 		return;
@@ -348,7 +347,7 @@ recall_answer(struct mds *mds, struct layout *layout, int status)
 		}
 		/* It has seen a later seqid than this: number it anew. */
 		recall->seqid = 0;
-		recall_pause_longer(layout, now);
+		recall_again(layout, RECALL_PAUSED, now);
 		return;
 	case -ENOTCONN:
 		recall_set(layout, RECALL_NO_PATH);
@@ -358,7 +357,7 @@ recall_answer(struct mds *mds, struct layout *layout, int status)
 		if (status != NFS4ERR_DELAY && status != -ETIMEDOUT && status != -ECONNRESET)
 			log_info("recall of inode %llu: client answers %d",
 			    (unsigned long long)layout->file->inode->ino, status);
-		recall_pause_longer(layout, now);
+		recall_again(layout, RECALL_PAUSED, now);
 		return;
 	}
 }
@@ -394,7 +393,7 @@ recalls_tick_locked(struct mds *mds, uint64_t now)
 			holder_fence_locked(layout->holder);
 			continue;
 		}
-		if ((recall->state == RECALL_PAUSED && now >= recall->resend_ms) ||
+		if (((recall->state == RECALL_PAUSED || recall->state == RECALL_ANSWERED) && now >= recall->resend_ms) ||
 		    (recall->state == RECALL_NO_PATH && cb_path_locked(layout->obj.client)))
 			recall_set(layout, RECALL_WANTED);
 	}

@@ -211,8 +211,8 @@ fixture_callback(uint32_t op, const void *args)
 	return (nfsstat4)be32toh(word);
 }
 
-nfsstat4
-fixture_recall(unsigned i)
+static nfsstat4
+recall(unsigned i, uint32_t seqid)
 {
 	struct fake_file *f = &files.file[i];
 	char fh[2] = { 'h', (char)(i + 1) };
@@ -222,8 +222,20 @@ fixture_recall(unsigned i)
 	l->lor_fh = (nfs_fh4){ .nfs_fh4_len = 2, .nfs_fh4_val = fh };
 	l->lor_length = UINT64_MAX;
 	l->lor_stateid = f->last_layout;
-	l->lor_stateid.seqid = atomic_fetch_add(&f->layout_seqid, 1) + 1;
+	l->lor_stateid.seqid = seqid;
 	return fixture_callback(OP_CB_LAYOUTRECALL, &args);
+}
+
+nfsstat4
+fixture_recall(unsigned i)
+{
+	return recall(i, atomic_fetch_add(&files.file[i].layout_seqid, 1) + 1);
+}
+
+nfsstat4
+fixture_recall_again(unsigned i)
+{
+	return recall(i, atomic_load(&files.file[i].layout_seqid));
 }
 
 void

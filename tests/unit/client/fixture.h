@@ -53,6 +53,8 @@ bool fixture_until(bool (*fn)(void), unsigned ms);
 nfsstat4 fixture_callback(uint32_t op, const void *args);
 /* A CB_LAYOUTRECALL of all of file I. */
 nfsstat4 fixture_recall(unsigned i);
+/* The same again. */
+nfsstat4 fixture_recall_again(unsigned i);
 /* The address the callbacks' slot 0 is at (CB_SEQUENCE). */
 extern uint32_t fixture_cb_seqid;
 

@@ -53,6 +53,9 @@ START_TEST(recall_waits_for_io)
 	ck_assert_int_eq(fixture_wait(&io, 100), -EINPROGRESS);
 	ck_assert_int_eq(fixture_recall(0), NFS4_OK);
 	ck_assert(!fixture_until(returned, 300));
+	/* Said again: it is one recall, and one LAYOUTRETURN. */
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(fixture_recall_again(0), NFS4_OK);
 	/* Nothing new is begun on it. */
 	struct fixture_io other;
 	int writes = atomic_load(&script.writes);
@@ -65,6 +68,10 @@ START_TEST(recall_waits_for_io)
 	const struct fake_commit *c = &files.commits[0];
 	ck_assert_uint_eq(c->n, 2);
 	ck_assert_int_eq(fixture_wait(&other, 5000), 4096);
+	ck_assert_uint_eq(fake_count(&files, OP_LAYOUTRETURN), 1);
+	struct pnfs_stats stats;
+	pnfs_get_stats(mount, &stats);
+	ck_assert_uint_eq(stats.recalls, 1);
 	ck_assert_int_lt(at(OP_LAYOUTRETURN), at(OP_LAYOUTGET));	/* a layout of its own */
 	ck_assert_uint_eq(fake_last(&files, OP_LAYOUTRETURN)->offset, 0);
 	ck_assert_uint_eq(fake_last(&files, OP_LAYOUTRETURN)->length, UINT64_MAX);

@@ -94,7 +94,7 @@ START_TEST(callback)
 	stateid4 sid = r->lor_stateid;
 	fake_answer(0, NFS4_OK);
 	expect_state(RECALL_ANSWERED);
-	fake_pass(5000);
+	fake_pass(50);
 	ck_assert_uint_eq(w.nsent, 1);
 	ck_assert(give_back(0, &sid, 5 * U, U));
 	ck_assert_int_eq(way(1, LAYOUT_NEED_WRITE, 5 * U + 1, 10), NFS4_OK);
@@ -236,6 +236,51 @@ START_TEST(delay_then_ok)
 }
 END_TEST
 
+/* The Linux client may need to hear of it again to commit; it stays the same recall, ever less often. */
+START_TEST(again_until_it_is_back)
+{
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	uint32_t seqid = recall_of(0)->lor_stateid.seqid;
+	unsigned sent = 1;
+	for (unsigned at = 0; at < 10000; at += 100) {
+		if (w.nsent > sent) {
+			sent = w.nsent;
+			ck_assert_uint_eq(recall_of(0)->lor_stateid.seqid, seqid);
+			ck_assert_uint_eq(recall_of(0)->lor_length, UINT64_MAX);
+		}
+		if (fake_call_of(0))
+			fake_answer(0, NFS4_OK);
+		expect_state(RECALL_ANSWERED);
+		fake_pass(100);
+	}
+	ck_assert_uint_ge(sent, 10);
+	ck_assert_uint_le(sent, 14);
+	/* It crosses the LAYOUTRETURN: the late answer finds nothing. */
+	while (!fake_call_of(0))
+		fake_pass(100);
+	stateid4 sid = recall_of(0)->lor_stateid;
+	ck_assert(!give_back(0, &sid, 0, UINT64_MAX));
+	fake_answer(0, NFS4ERR_NOMATCHING_LAYOUT);
+	ck_assert_int_eq(truncate_all(), NFS4_OK);
+	sent = w.nsent;
+	fake_pass(5000);
+	ck_assert_uint_eq(w.nsent, sent);
+	ck_assert_uint_eq(w.nfenced, 0);
+}
+END_TEST
+
+/* Blocks will move, it turns out while the callback is under way: said with the next. */
+START_TEST(changed_meanwhile)
+{
+	ck_assert_int_eq(way(1, LAYOUT_NEED_WRITE, 0, UINT64_MAX), NFS4ERR_DELAY);
+	ck_assert(!fake_call_of(0)->args.clora_changed);
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	fake_answer(0, NFS4_OK);
+	fake_pass(200);
+	ck_assert(fake_call_of(0)->args.clora_changed);
+}
+END_TEST
+
 START_TEST(delay_does_not_move_the_deadline)
 {
 	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
@@ -354,7 +399,7 @@ int
 main(void)
 {
 	const TTest *const tests[] = { callback, no_grants_meanwhile, own_truncate, more_is_wanted, more_and_more_is_wanted,
-		nomatching, nomatching_too_soon, delay_then_ok, delay_does_not_move_the_deadline, old_stateid, no_answer, no_path,
+		nomatching, nomatching_too_soon, delay_then_ok, again_until_it_is_back, changed_meanwhile, delay_does_not_move_the_deadline, old_stateid, no_answer, no_path,
 		never_a_path, local_break };
 	Suite *suite = suite_create("recall");
 	TCase *tc = tcase_create("recall");
