@@ -20,6 +20,7 @@ unit_tests = \
 	tests/unit/client/test_layout_return \
 	tests/unit/client/test_lease \
 	tests/unit/client/test_mds \
+	tests/unit/client/test_mds_cb \
 	tests/unit/client/test_recover \
 	tests/unit/client/test_topology \
 	tests/unit/client/test_url \
@@ -79,6 +80,7 @@ unit_tests = \
 	tests/unit/server/nfs4/test_op_dir \
 	tests/unit/server/nfs4/test_op_io \
 	tests/unit/server/nfs4/test_op_layout \
+	tests/unit/server/nfs4/test_op_lock \
 	tests/unit/server/nfs4/test_op_open \
 	tests/unit/server/nfs4/test_op_readdir \
 	tests/unit/server/state/test_grace \
@@ -107,6 +109,7 @@ tests_unit_client_test_layout_map_LDADD = $(CLIENT_LDADD)
 tests_unit_client_test_layout_return_LDADD = $(CLIENT_LDADD)
 tests_unit_client_test_lease_LDADD = $(CLIENT_LDADD)
 tests_unit_client_test_mds_LDADD = $(CLIENT_LDADD)
+tests_unit_client_test_mds_cb_LDADD = $(CLIENT_LDADD)
 tests_unit_client_test_recover_LDADD = $(CLIENT_LDADD)
 tests_unit_client_test_topology_LDADD = $(CLIENT_LDADD)
 tests_unit_client_test_url_LDADD = $(CLIENT_LDADD)
@@ -120,7 +123,9 @@ tests_unit_client_test_layout_commit_SOURCES = tests/unit/client/test_layout_com
 tests_unit_client_test_layout_get_SOURCES = tests/unit/client/test_layout_get.c $(FAKE_CLIENT)
 tests_unit_client_test_layout_return_SOURCES = tests/unit/client/test_layout_return.c $(FAKE_CLIENT)
 tests_unit_client_test_recover_SOURCES = tests/unit/client/test_recover.c $(FAKE_CLIENT)
-tests_unit_client_test_mds_SOURCES = tests/unit/client/test_mds.c $(FAKE_MDS)
+ENGINE_FIXTURE = $(FAKE_MDS) tests/unit/client/engine_fixture.c tests/unit/client/engine_fixture.h
+tests_unit_client_test_mds_SOURCES = tests/unit/client/test_mds.c $(ENGINE_FIXTURE)
+tests_unit_client_test_mds_cb_SOURCES = tests/unit/client/test_mds_cb.c $(ENGINE_FIXTURE)
 
 # State without a server.
 STATE_FAKE = tests/unit/server/state/fake_state.c tests/unit/server/state/fake_state.h
@@ -135,8 +140,9 @@ tests_unit_server_nfs4_test_op_attr_SOURCES = tests/unit/server/nfs4/test_op_att
 tests_unit_server_nfs4_test_op_dir_SOURCES = tests/unit/server/nfs4/test_op_dir.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_io_SOURCES = tests/unit/server/nfs4/test_op_io.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_readdir_SOURCES = tests/unit/server/nfs4/test_op_readdir.c $(NFS4_FAKE)
-tests_unit_server_nfs4_test_op_open_SOURCES = tests/unit/server/nfs4/test_op_open.c \
-	tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(STATE_FAKE)
+OPEN_FAKE = tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(STATE_FAKE)
+tests_unit_server_nfs4_test_op_lock_SOURCES = tests/unit/server/nfs4/test_op_lock.c $(OPEN_FAKE)
+tests_unit_server_nfs4_test_op_open_SOURCES = tests/unit/server/nfs4/test_op_open.c $(OPEN_FAKE)
 
 # layouts
 LAYOUT_FAKE = tests/unit/server/layout/fake_layout.c tests/unit/server/layout/fake_layout.h $(STATE_FAKE)

@@ -296,3 +296,45 @@ compound_grow(struct compound *c, uint32_t need)
 {
 	return ax_left(&c->out) >= need;
 }
+
+/* ---- operations ---- */
+
+const stateid4 open_fake_current = { .seqid = 1 };
+
+OPEN4args *
+open_fake_args(const char *name, uint32_t access, uint32_t deny)
+{
+	OPEN4args *a = &of->arg.nfs_argop4_u.opopen;
+
+	memset(&of->arg, 0, sizeof of->arg);
+	a->share_access = access;
+	a->share_deny = deny;
+	a->owner.owner.owner_val = (char *)(uintptr_t)"owner";
+	a->owner.owner.owner_len = 5;
+	a->claim.claim = name ? CLAIM_NULL : CLAIM_FH;
+	if (name) {
+		a->claim.open_claim4_u.file.utf8string_val = (char *)(uintptr_t)name;
+		a->claim.open_claim4_u.file.utf8string_len = (u_int)strlen(name);
+	}
+	return a;
+}
+
+OPEN4resok *
+open_fake_ok(void)
+{
+	return &of->res.nfs_resop4_u.opopen.OPEN4res_u.resok4;
+}
+
+nfsstat4
+open_fake_open(const char *name, uint32_t access, uint32_t deny)
+{
+	open_fake_args(name, access, deny);
+	return open_fake_run(op_open);
+}
+
+nfsstat4
+open_fake_close(stateid4 sid)
+{
+	of->arg.nfs_argop4_u.opclose = (CLOSE4args){ .open_stateid = sid };
+	return open_fake_run(op_close);
+}

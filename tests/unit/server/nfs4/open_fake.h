@@ -51,4 +51,13 @@ void open_fake_cd(struct open_fake_file *file);
 /* Run an operation with of->arg; of->res is zeroed before. */
 nfsstat4 open_fake_run(op_fn *op);
 
+/* The current stateid (RFC 8881 16.2.3.1.2). */
+extern const stateid4 open_fake_current;
+/* of->arg an OPEN of NAME (NULL: the current filehandle) by "owner"; to be changed before open_fake_run(op_open). */
+OPEN4args *open_fake_args(const char *name, uint32_t access, uint32_t deny);
+nfsstat4 open_fake_open(const char *name, uint32_t access, uint32_t deny);
+/* What OPEN answered. */
+OPEN4resok *open_fake_ok(void);
+nfsstat4 open_fake_close(stateid4 sid);
+
 #endif

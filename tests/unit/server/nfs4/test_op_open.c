@@ -1,4 +1,4 @@
-/* OPEN, CLOSE, OPEN_DOWNGRADE, LOCK, LOCKT, LOCKU, TEST_STATEID, FREE_STATEID as a client sees them. */
+/* OPEN, CLOSE, OPEN_DOWNGRADE as a client sees them. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -7,45 +7,12 @@
 #include "proto/nfs4/attrs.h"
 #include "tests/unit/server/nfs4/open_fake.h"
 
-static const stateid4 current = { .seqid = 1 };
-
-static OPEN4args *
-open_args(const char *name, uint32_t access, uint32_t deny)
-{
-	OPEN4args *a = &of->arg.nfs_argop4_u.opopen;
-
-	memset(&of->arg, 0, sizeof of->arg);
-	a->share_access = access;
-	a->share_deny = deny;
-	a->owner.owner.owner_val = (char *)(uintptr_t)"owner";
-	a->owner.owner.owner_len = 5;
-	a->claim.claim = name ? CLAIM_NULL : CLAIM_FH;
-	if (name) {
-		a->claim.open_claim4_u.file.utf8string_val = (char *)(uintptr_t)name;
-		a->claim.open_claim4_u.file.utf8string_len = (u_int)strlen(name);
-	}
-	return a;
-}
-
-static OPEN4resok *
-open_ok(void)
-{
-	return &of->res.nfs_resop4_u.opopen.OPEN4res_u.resok4;
-}
-
-static nfsstat4
-do_open(const char *name, uint32_t access, uint32_t deny)
-{
-	open_args(name, access, deny);
-	return open_fake_run(op_open);
-}
-
 /* With attributes A (NULL: none), and VERF for EXCLUSIVE4_1. */
 static nfsstat4
 do_create(const char *name, createmode4 mode, const struct nfs_attrs *a, const char *verf)
 {
 	static const struct nfs_attrs none;
-	OPEN4args *args = open_args(name, 3, 0);
+	OPEN4args *args = open_fake_args(name, 3, 0);
 	createhow4 *how = &args->openhow.openflag4_u.how;
 	fattr4 *fattr = mode == EXCLUSIVE4_1 ? &how->createhow4_u.ch_createboth.cva_attrs : &how->createhow4_u.createattrs;
 
@@ -79,7 +46,7 @@ attrset_is(const unsigned *bits, unsigned n)
 {
 	struct attr_mask got, want = { { 0 } };
 
-	attr_mask_from(&got, &open_ok()->attrset);
+	attr_mask_from(&got, &open_fake_ok()->attrset);
 	for (unsigned i = 0; i < n; i++)
 		attr_set(&want, bits[i]);
 	return !memcmp(&got, &want, sizeof got);
@@ -95,13 +62,13 @@ START_TEST(arguments)
 	};
 	for (unsigned i = 0; i < sizeof t / sizeof *t; i++) {
 		open_fake_be(0, 1000);
-		ck_assert_int_eq(do_open("f", t[i].access, t[i].deny), t[i].want);
+		ck_assert_int_eq(open_fake_open("f", t[i].access, t[i].deny), t[i].want);
 	}
 	open_fake_be(0, 1000);
-	ck_assert_int_eq(do_open("", 1, 0), NFS4ERR_INVAL);
-	ck_assert_int_eq(do_open("..", 1, 0), NFS4ERR_BADNAME);
-	ck_assert_int_eq(do_open("none", 1, 0), NFS4ERR_NOENT);
-	OPEN4args *a = open_args(NULL, 1, 0);
+	ck_assert_int_eq(open_fake_open("", 1, 0), NFS4ERR_INVAL);
+	ck_assert_int_eq(open_fake_open("..", 1, 0), NFS4ERR_BADNAME);
+	ck_assert_int_eq(open_fake_open("none", 1, 0), NFS4ERR_NOENT);
+	OPEN4args *a = open_fake_args(NULL, 1, 0);
 	a->openhow.opentype = OPEN4_CREATE;
 	a->openhow.openflag4_u.how.mode = GUARDED4;
 	ck_assert_int_eq(open_fake_run(op_open), NFS4ERR_INVAL);
@@ -119,12 +86,12 @@ START_TEST(delegation_answers)
 	open_fake_add("f", S_IFREG | 0644, 1000);
 	for (unsigned i = 0; i < sizeof t / sizeof *t; i++) {
 		open_fake_be(0, 1000);
-		ck_assert_int_eq(do_open("f", 1 | t[i].want, 0), NFS4_OK);
-		ck_assert_int_eq(open_ok()->delegation.delegation_type, t[i].type);
+		ck_assert_int_eq(open_fake_open("f", 1 | t[i].want, 0), NFS4_OK);
+		ck_assert_int_eq(open_fake_ok()->delegation.delegation_type, t[i].type);
 		if (t[i].type == OPEN_DELEGATE_NONE_EXT)
-			ck_assert_int_eq(open_ok()->delegation.open_delegation4_u.od_whynone.ond_why, t[i].why);
-		ck_assert_uint_eq(open_ok()->rflags, OPEN4_RESULT_LOCKTYPE_POSIX);
-		ck_assert_uint_eq(open_ok()->stateid.seqid, i + 1);
+			ck_assert_int_eq(open_fake_ok()->delegation.open_delegation4_u.od_whynone.ond_why, t[i].why);
+		ck_assert_uint_eq(open_fake_ok()->rflags, OPEN4_RESULT_LOCKTYPE_POSIX);
+		ck_assert_uint_eq(open_fake_ok()->stateid.seqid, i + 1);
 	}
 }
 END_TEST
@@ -139,28 +106,28 @@ START_TEST(claims_and_grace)
 		{ 99, NFS4ERR_INVAL },
 	};
 	for (unsigned i = 0; i < sizeof t / sizeof *t; i++) {
-		a = open_args("f", 1, 0);
+		a = open_fake_args("f", 1, 0);
 		a->claim.claim = t[i].claim;
 		ck_assert_int_eq(open_fake_run(op_open), t[i].want);
 	}
 	fake_grace = true;
-	ck_assert_int_eq(do_open("f", 1, 0), NFS4ERR_GRACE);
+	ck_assert_int_eq(open_fake_open("f", 1, 0), NFS4ERR_GRACE);
 	open_fake_cd(f);
-	ck_assert_int_eq(do_open(NULL, 1, 0), NFS4ERR_GRACE);
-	a = open_args(NULL, 3, 0);
+	ck_assert_int_eq(open_fake_open(NULL, 1, 0), NFS4ERR_GRACE);
+	a = open_fake_args(NULL, 3, 0);
 	a->claim.claim = CLAIM_PREVIOUS;
 	ck_assert_int_eq(open_fake_run(op_open), NFS4_OK);	/* 0444 was writable for who made it */
 	/* Two reclaims that cannot both have been. */
 	open_fake_be(1, 1000);
 	open_fake_cd(f);
-	a = open_args(NULL, 1, 2);
+	a = open_fake_args(NULL, 1, 2);
 	a->claim.claim = CLAIM_PREVIOUS;
 	ck_assert_int_eq(open_fake_run(op_open), NFS4ERR_RECLAIM_CONFLICT);
 	fake_reclaim = NFS4ERR_NO_GRACE;
 	ck_assert_int_eq(open_fake_run(op_open), NFS4ERR_NO_GRACE);
 	fake_grace = false;
 	of->client[1].reclaim_complete = false;
-	ck_assert_int_eq(do_open(NULL, 1, 0), NFS4ERR_GRACE);	/* 18.51.3 */
+	ck_assert_int_eq(open_fake_open(NULL, 1, 0), NFS4ERR_GRACE);	/* 18.51.3 */
 }
 END_TEST
 
@@ -174,12 +141,12 @@ START_TEST(types)
 		char name[2] = { 'a' + (char)i };
 		struct open_fake_file *f = open_fake_add(name, t[i].type | 0777, 1000);
 		open_fake_be(0, 1000);
-		ck_assert_int_eq(do_open(name, 1, 0), t[i].want);
+		ck_assert_int_eq(open_fake_open(name, 1, 0), t[i].want);
 		open_fake_cd(f);
-		ck_assert_int_eq(do_open(NULL, 1, 0), t[i].want);
+		ck_assert_int_eq(open_fake_open(NULL, 1, 0), t[i].want);
 		if (t[i].type != S_IFDIR) {	/* as a directory */
 			open_fake_cd(f);
-			ck_assert_int_eq(do_open("x", 1, 0), NFS4ERR_NOTDIR);
+			ck_assert_int_eq(open_fake_open("x", 1, 0), NFS4ERR_NOTDIR);
 		}
 	}
 }
@@ -196,19 +163,19 @@ START_TEST(rights)
 		char name[2] = { 'a' + (char)i };
 		open_fake_add(name, S_IFREG | t[i].mode, t[i].uid);
 		open_fake_be(0, 1000);
-		ck_assert_int_eq(do_open(name, t[i].access, 0), t[i].want);
+		ck_assert_int_eq(open_fake_open(name, t[i].access, 0), t[i].want);
 	}
 	of->readonly = true;
 	open_fake_be(0, 1000);
-	ck_assert_int_eq(do_open("a", 2, 0), NFS4ERR_ROFS);
+	ck_assert_int_eq(open_fake_open("a", 2, 0), NFS4ERR_ROFS);
 	open_fake_be(0, 1000);
-	ck_assert_int_eq(do_open("a", 1, 0), NFS4_OK);
+	ck_assert_int_eq(open_fake_open("a", 1, 0), NFS4_OK);
 	open_fake_be(0, 1000);
 	ck_assert_int_eq(do_create("new", UNCHECKED4, NULL, NULL), NFS4ERR_ROFS);
 	of->readonly = false;
 	open_fake_be(0, 1000);
 	of->file[0].st.stx.stx_mode = S_IFDIR | 0666;	/* no search */
-	ck_assert_int_eq(do_open("a", 1, 0), NFS4ERR_ACCESS);
+	ck_assert_int_eq(open_fake_open("a", 1, 0), NFS4ERR_ACCESS);
 }
 END_TEST
 
@@ -220,7 +187,7 @@ START_TEST(create_unchecked)
 	/* 0444 and yet open for writing: it is its maker's. */
 	ck_assert_int_eq(do_create("f", UNCHECKED4, &a, NULL), NFS4_OK);
 	ck_assert(attrset_is(&mode_bit, 1));
-	ck_assert(open_ok()->cinfo.after == open_ok()->cinfo.before + 1);
+	ck_assert(open_fake_ok()->cinfo.after == open_fake_ok()->cinfo.before + 1);
 	struct open_fake_file *f = open_fake_find("f");
 	ck_assert_ptr_eq(of->c.cur, f->inode);
 	ck_assert_uint_eq(f->st.stx.stx_mode, S_IFREG | 0444);
@@ -230,7 +197,7 @@ START_TEST(create_unchecked)
 	open_fake_be(0, 1000);
 	ck_assert_int_eq(do_create("f", UNCHECKED4, &five, NULL), NFS4_OK);
 	ck_assert(attrset_is(NULL, 0) && of->truncates == 0 && of->ways == 0);
-	ck_assert(open_ok()->cinfo.after == open_ok()->cinfo.before);
+	ck_assert(open_fake_ok()->cinfo.after == open_fake_ok()->cinfo.before);
 	/* ... but size 0, which takes layouts back and the lock. */
 	open_fake_be(0, 1000);
 	ck_assert_int_eq(do_create("f", UNCHECKED4, &zero, NULL), NFS4_OK);
@@ -280,7 +247,7 @@ START_TEST(truncate_refused)
 	ck_assert_uint_eq(of->client[0].nstates, 0);		/* the open was taken back */
 	of->setattr_fails_at = 0;
 	open_fake_be(1, 1000);
-	ck_assert_int_eq(do_open("f", 1, 2), NFS4_OK);
+	ck_assert_int_eq(open_fake_open("f", 1, 2), NFS4_OK);
 	of->ways = 0;
 	open_fake_be(0, 1000);
 	ck_assert_int_eq(do_create("f", UNCHECKED4, &zero, NULL), NFS4ERR_SHARE_DENIED);
@@ -309,7 +276,7 @@ START_TEST(create_guarded_and_exclusive)
 	/* Said again, as after a lost reply: the same file. Another verifier: not. */
 	open_fake_be(0, 1000);
 	ck_assert_int_eq(do_create("e", EXCLUSIVE4_1, &a, "verifier"), NFS4_OK);
-	ck_assert(attrset_is(bits, 3) && open_ok()->stateid.seqid == 2);
+	ck_assert(attrset_is(bits, 3) && open_fake_ok()->stateid.seqid == 2);
 	open_fake_be(0, 1000);
 	ck_assert_int_eq(do_create("e", EXCLUSIVE4_1, &a, "Verifier"), NFS4ERR_EXIST);
 	ck_assert_int_eq(do_create("e", EXCLUSIVE4_1, &a, "verifieR"), NFS4ERR_EXIST);
@@ -334,40 +301,33 @@ START_TEST(create_guarded_and_exclusive)
 }
 END_TEST
 
-static nfsstat4
-do_close(stateid4 sid)
-{
-	of->arg.nfs_argop4_u.opclose = (CLOSE4args){ .open_stateid = sid };
-	return open_fake_run(op_close);
-}
-
 START_TEST(close_and_current)
 {
 	open_fake_add("f", S_IFREG | 0644, 1000);
-	ck_assert_int_eq(do_close(current), NFS4ERR_BAD_STATEID);
-	ck_assert_int_eq(do_open("f", 3, 0), NFS4_OK);
-	ck_assert_int_eq(do_close(current), NFS4_OK);
+	ck_assert_int_eq(open_fake_close(open_fake_current), NFS4ERR_BAD_STATEID);
+	ck_assert_int_eq(open_fake_open("f", 3, 0), NFS4_OK);
+	ck_assert_int_eq(open_fake_close(open_fake_current), NFS4_OK);
 	const stateid4 *out = &of->res.nfs_resop4_u.opclose.CLOSE4res_u.open_stateid;
 	ck_assert(stateid_is_invalid(out));
 	ck_assert_uint_eq(of->layouts_closed, 1);
 	/* PITFALLS D10: the current stateid is now the invalid one. */
-	stateid4 sid = current;
+	stateid4 sid = open_fake_current;
 	ck_assert_int_eq(compound_resolve_stateid(&of->c, &sid), NFS4_OK);
 	ck_assert_int_eq(state_check_io(&of->c, &sid, of->c.cur, false, NULL), NFS4ERR_BAD_STATEID);
-	ck_assert_int_eq(do_close(current), NFS4ERR_BAD_STATEID);
+	ck_assert_int_eq(open_fake_close(open_fake_current), NFS4ERR_BAD_STATEID);
 	/* Two owners: layouts go with the last of the client. */
 	open_fake_be(0, 1000);
-	ck_assert_int_eq(do_open("f", 1, 0), NFS4_OK);
-	stateid4 first = open_ok()->stateid;
-	open_args(NULL, 1, 0)->owner.owner.owner_len = 3;
+	ck_assert_int_eq(open_fake_open("f", 1, 0), NFS4_OK);
+	stateid4 first = open_fake_ok()->stateid;
+	open_fake_args(NULL, 1, 0)->owner.owner.owner_len = 3;
 	ck_assert_int_eq(open_fake_run(op_open), NFS4_OK);
-	stateid4 second = open_ok()->stateid;
-	ck_assert_int_eq(do_open(NULL, 2, 0), NFS4_OK);		/* upgrades the first */
-	ck_assert_int_eq(do_close(first), NFS4ERR_OLD_STATEID);
+	stateid4 second = open_fake_ok()->stateid;
+	ck_assert_int_eq(open_fake_open(NULL, 2, 0), NFS4_OK);		/* upgrades the first */
+	ck_assert_int_eq(open_fake_close(first), NFS4ERR_OLD_STATEID);
 	first.seqid = 0;
-	ck_assert_int_eq(do_close(first), NFS4_OK);
+	ck_assert_int_eq(open_fake_close(first), NFS4_OK);
 	ck_assert_uint_eq(of->layouts_closed, 1);
-	ck_assert_int_eq(do_close(second), NFS4_OK);
+	ck_assert_int_eq(open_fake_close(second), NFS4_OK);
 	ck_assert_uint_eq(of->layouts_closed, 2);
 	ck_assert_ptr_null(of->c.cur->state);
 }
@@ -377,11 +337,11 @@ END_TEST
 START_TEST(by_handle_without_a_name)
 {
 	open_fake_add("f", S_IFREG | 0644, 1000);
-	ck_assert_int_eq(do_open("f", 1, 0), NFS4_OK);
+	ck_assert_int_eq(open_fake_open("f", 1, 0), NFS4_OK);
 	open_fake_find("f")->st.stx.stx_nlink = 0;
-	ck_assert_int_eq(do_open(NULL, 3, 0), NFS4_OK);
-	ck_assert_int_eq(do_close(current), NFS4_OK);
-	ck_assert_int_eq(do_open(NULL, 1, 0), NFS4ERR_STALE);
+	ck_assert_int_eq(open_fake_open(NULL, 3, 0), NFS4_OK);
+	ck_assert_int_eq(open_fake_close(open_fake_current), NFS4_OK);
+	ck_assert_int_eq(open_fake_open(NULL, 1, 0), NFS4ERR_STALE);
 }
 END_TEST
 
@@ -390,9 +350,9 @@ START_TEST(downgrade)
 	OPEN_DOWNGRADE4args *a = &of->arg.nfs_argop4_u.opopen_downgrade;
 
 	open_fake_add("f", S_IFREG | 0644, 1000);
-	ck_assert_int_eq(do_open("f", 1, 0), NFS4_OK);
-	ck_assert_int_eq(do_open(NULL, 3, 0), NFS4_OK);
-	*a = (OPEN_DOWNGRADE4args){ .open_stateid = current, .share_access = 4 };
+	ck_assert_int_eq(open_fake_open("f", 1, 0), NFS4_OK);
+	ck_assert_int_eq(open_fake_open(NULL, 3, 0), NFS4_OK);
+	*a = (OPEN_DOWNGRADE4args){ .open_stateid = open_fake_current, .share_access = 4 };
 	ck_assert_int_eq(open_fake_run(op_open_downgrade), NFS4ERR_INVAL);
 	a->share_access = 1 | OPEN4_SHARE_ACCESS_WANT_NO_DELEG;
 	ck_assert_int_eq(open_fake_run(op_open_downgrade), NFS4_OK);
@@ -400,184 +360,6 @@ START_TEST(downgrade)
 	ck_assert_uint_eq(of->c.cur_sid.seqid, 3);
 	a->share_access = 3;
 	ck_assert_int_eq(open_fake_run(op_open_downgrade), NFS4ERR_INVAL);
-}
-END_TEST
-
-static nfsstat4
-do_lock(nfs_lock_type4 type, uint64_t offset, uint64_t length, const stateid4 *open_sid, const char *owner)
-{
-	LOCK4args *a = &of->arg.nfs_argop4_u.oplock;
-
-	*a = (LOCK4args){ .locktype = type, .offset = offset, .length = length };
-	a->locker.new_lock_owner = owner != NULL;
-	if (owner) {
-		open_to_lock_owner4 *o = &a->locker.locker4_u.open_owner;
-		o->open_stateid = *open_sid;
-		o->lock_owner.owner.owner_val = (char *)(uintptr_t)owner;
-		o->lock_owner.owner.owner_len = (u_int)strlen(owner);
-	} else {
-		a->locker.locker4_u.lock_owner.lock_stateid = *open_sid;
-	}
-	return open_fake_run(op_lock);
-}
-
-static nfsstat4
-do_locku(const stateid4 *sid, uint64_t offset, uint64_t length)
-{
-	of->arg.nfs_argop4_u.oplocku = (LOCKU4args){ .locktype = READ_LT, .lock_stateid = *sid, .offset = offset,
-		.length = length };
-	return open_fake_run(op_locku);
-}
-
-static nfsstat4
-do_lockt(nfs_lock_type4 type, uint64_t offset, uint64_t length, const char *owner)
-{
-	LOCKT4args *a = &of->arg.nfs_argop4_u.oplockt;
-
-	*a = (LOCKT4args){ .locktype = type, .offset = offset, .length = length };
-	a->owner.owner.owner_val = (char *)(uintptr_t)owner;
-	a->owner.owner.owner_len = (u_int)strlen(owner);
-	return open_fake_run(op_lockt);
-}
-
-START_TEST(lock_ranges)
-{
-	static const struct { uint64_t offset, length; nfsstat4 want; } t[] = {
-		{ 0, 0, NFS4ERR_INVAL }, { 5, 0, NFS4ERR_INVAL }, { 1, UINT64_MAX - 1, NFS4_OK },
-		{ 2, UINT64_MAX - 1, NFS4ERR_INVAL }, { UINT64_MAX, 1, NFS4ERR_INVAL }, { UINT64_MAX, UINT64_MAX, NFS4_OK },
-		{ 0, UINT64_MAX, NFS4_OK }, { UINT64_MAX - 1, 1, NFS4_OK },
-	};
-	struct open_fake_file *f = open_fake_add("f", S_IFREG | 0644, 1000);
-	ck_assert_int_eq(do_open("f", 3, 0), NFS4_OK);
-	stateid4 open_sid = open_ok()->stateid;
-	for (unsigned i = 0; i < sizeof t / sizeof *t; i++) {
-		ck_assert_int_eq(do_lock(WRITE_LT, t[i].offset, t[i].length, &open_sid, "l"), t[i].want);
-		ck_assert_int_eq(do_lockt(WRITE_LT, t[i].offset, t[i].length, "l"), t[i].want);
-	}
-	ck_assert_int_eq(do_lock(0, 0, 1, &open_sid, "l"), NFS4ERR_INVAL);
-	ck_assert_int_eq(do_lock(5, 0, 1, &open_sid, "l"), NFS4ERR_INVAL);
-	open_fake_cd(&of->file[0]);
-	ck_assert_int_eq(do_lockt(READ_LT, 0, 1, "l"), NFS4ERR_ISDIR);
-	ck_assert_int_eq(do_lock(READ_LT, 0, 1, &open_sid, "l"), NFS4ERR_ISDIR);
-	open_fake_cd(f);
-}
-END_TEST
-
-START_TEST(lock_denied)
-{
-	open_fake_add("f", S_IFREG | 0666, 1000);
-	ck_assert_int_eq(do_open("f", 3, 0), NFS4_OK);
-	stateid4 open_sid = open_ok()->stateid;
-	ck_assert_int_eq(do_lock(WRITEW_LT, 100, UINT64_MAX, &open_sid, "first"), NFS4_OK);
-	stateid4 lock_sid = of->res.nfs_resop4_u.oplock.LOCK4res_u.resok4.lock_stateid;
-	ck_assert_uint_eq(lock_sid.seqid, 1);
-	ck_assert_mem_eq(&of->c.cur_sid, &lock_sid, sizeof lock_sid);
-
-	open_fake_be(1, 2000);
-	ck_assert_int_eq(do_open("f", 1, 0), NFS4_OK);
-	stateid4 other = open_ok()->stateid;
-	ck_assert_int_eq(do_lock(WRITE_LT, 0, 10, &other, "second"), NFS4ERR_OPENMODE);
-	ck_assert_int_eq(do_lock(READW_LT, 50, 100, &other, "second"), NFS4ERR_DENIED);
-	const LOCK4denied *d = &of->res.nfs_resop4_u.oplock.LOCK4res_u.denied;
-	ck_assert(d->offset == 100 && d->length == UINT64_MAX && d->locktype == WRITE_LT && d->owner.clientid == 51);
-	ck_assert_uint_eq(d->owner.owner.owner_len, 5);
-	ck_assert_mem_eq(d->owner.owner.owner_val, "first", 5);
-	ck_assert_uint_eq(of->client[1].nstates, 1);	/* no lock state of a denied lock */
-	ck_assert_int_eq(do_lockt(READ_LT, 150, 1, "first"), NFS4ERR_DENIED);	/* same name, another client */
-	ck_assert_int_eq(do_lockt(READ_LT, 99, 1, "x"), NFS4_OK);
-	of->arg.nfs_argop4_u.oplock.reclaim = false;
-	fake_grace = true;
-	ck_assert_int_eq(do_lock(READ_LT, 0, 1, &other, "second"), NFS4ERR_GRACE);
-	ck_assert_int_eq(do_lockt(READ_LT, 0, 1, "second"), NFS4ERR_GRACE);
-	do_lock(READ_LT, 100, 1, &other, "second");
-	of->arg.nfs_argop4_u.oplock.reclaim = true;
-	ck_assert_int_eq(open_fake_run(op_lock), NFS4ERR_RECLAIM_CONFLICT);
-	fake_grace = false;
-	fake_reclaim = NFS4ERR_NO_GRACE;
-	ck_assert_int_eq(open_fake_run(op_lock), NFS4ERR_NO_GRACE);
-
-	/* Stateids of the wrong kind, and of the wrong client. */
-	ck_assert_int_eq(do_lock(READ_LT, 0, 1, &other, NULL), NFS4ERR_BAD_STATEID);
-	ck_assert_int_eq(do_lock(READ_LT, 0, 1, &open_sid, "second"), NFS4ERR_BAD_STATEID);
-	ck_assert_int_eq(do_locku(&other, 0, 1), NFS4ERR_BAD_STATEID);
-	ck_assert_int_eq(do_locku(&lock_sid, 0, 1), NFS4ERR_BAD_STATEID);
-}
-END_TEST
-
-START_TEST(lock_unlock_current)
-{
-	open_fake_add("f", S_IFREG | 0644, 1000);
-	ck_assert_int_eq(do_open("f", 3, 0), NFS4_OK);
-	ck_assert_int_eq(do_lock(READ_LT, 0, 10, &current, "l"), NFS4_OK);
-	ck_assert_int_eq(do_lock(WRITE_LT, 0, 10, &current, NULL), NFS4_OK);
-	stateid4 old = of->c.cur_sid;
-	ck_assert_int_eq(do_locku(&current, 0, 5), NFS4_OK);
-	ck_assert_uint_eq(of->c.cur_sid.seqid, 3);
-	ck_assert_int_eq(do_locku(&old, 0, 5), NFS4ERR_OLD_STATEID);
-	old.seqid = 9;
-	ck_assert_int_eq(do_locku(&old, 0, 5), NFS4ERR_BAD_STATEID);
-	ck_assert_int_eq(do_locku(&current, 7, 0), NFS4ERR_INVAL);
-	ck_assert_uint_eq(of->client[0].nranges, 1);
-}
-END_TEST
-
-static nfsstat4
-do_free(const stateid4 *sid)
-{
-	of->arg.nfs_argop4_u.opfree_stateid.fsa_stateid = *sid;
-	return open_fake_run(op_free_stateid);
-}
-
-START_TEST(test_and_free)
-{
-	stateid4 zero = { 0 }, ones = { .seqid = UINT32_MAX }, list[7];
-	memset(ones.other, 0xff, sizeof ones.other);
-
-	open_fake_add("f", S_IFREG | 0644, 1000);
-	ck_assert_int_eq(do_open("f", 3, 0), NFS4_OK);
-	stateid4 open_sid = open_ok()->stateid;
-	ck_assert_int_eq(do_lock(READ_LT, 0, 10, &open_sid, "l"), NFS4_OK);
-	stateid4 lock_sid = of->c.cur_sid;
-	/* By kind (PITFALLS D7). */
-	ck_assert_int_eq(do_free(&open_sid), NFS4ERR_LOCKS_HELD);
-	ck_assert_int_eq(do_free(&lock_sid), NFS4ERR_LOCKS_HELD);
-	ck_assert_int_eq(do_locku(&lock_sid, 0, 20), NFS4_OK);
-	ck_assert_int_eq(do_free(&lock_sid), NFS4ERR_OLD_STATEID);
-	lock_sid.seqid = 2;
-	open_fake_be(1, 1000);
-	ck_assert_int_eq(do_free(&lock_sid), NFS4ERR_BAD_STATEID);	/* another client's */
-	open_fake_be(0, 1000);
-	ck_assert_int_eq(do_free(&current), NFS4ERR_BAD_STATEID);
-
-	stateid4 older = lock_sid, later = lock_sid, foreign = open_sid;
-	older.seqid = 1;
-	later.seqid = 3;
-	foreign.other[0] ^= 1;			/* of another life of the server */
-	memcpy(list, (stateid4[]){ open_sid, lock_sid, older, later, foreign, zero, ones }, sizeof list);
-	static const nfsstat4 want[] = { NFS4_OK, NFS4_OK, NFS4ERR_OLD_STATEID, NFS4ERR_BAD_STATEID, NFS4ERR_BAD_STATEID,
-		NFS4ERR_BAD_STATEID, NFS4ERR_BAD_STATEID };
-	TEST_STATEID4args *a = &of->arg.nfs_argop4_u.optest_stateid;
-	a->ts_stateids.ts_stateids_len = 7;
-	a->ts_stateids.ts_stateids_val = list;
-	ck_assert_int_eq(open_fake_run(op_test_stateid), NFS4_OK);
-	const TEST_STATEID4resok *ok = &of->res.nfs_resop4_u.optest_stateid.TEST_STATEID4res_u.tsr_resok4;
-	ck_assert_uint_eq(ok->tsr_status_codes.tsr_status_codes_len, 7);
-	ck_assert_mem_eq(ok->tsr_status_codes.tsr_status_codes_val, want, sizeof want);
-	a->ts_stateids.ts_stateids_len = 0;
-	ck_assert_int_eq(open_fake_run(op_test_stateid), NFS4_OK);
-	a->ts_stateids.ts_stateids_len = 5000;		/* more than the reply may hold: not even looked at */
-	ck_assert_int_eq(open_fake_run(op_test_stateid), NFS4ERR_REP_TOO_BIG);
-
-	ck_assert_int_eq(do_free(&lock_sid), NFS4_OK);
-	ck_assert_int_eq(do_free(&lock_sid), NFS4ERR_BAD_STATEID);
-	/* Revoked: freed, whatever it was. */
-	pthread_mutex_lock(&of->mds.state_lock);
-	state_lookup_locked(&of->mds, &of->client[0], &open_sid)->revoked = true;
-	pthread_mutex_unlock(&of->mds.state_lock);
-	open_fake_cd(open_fake_find("f"));
-	ck_assert_int_eq(do_close(open_sid), NFS4ERR_ADMIN_REVOKED);
-	ck_assert_int_eq(do_free(&open_sid), NFS4_OK);
-	ck_assert_uint_eq(of->client[0].nstates, 0);
 }
 END_TEST
 
@@ -599,10 +381,6 @@ main(void)
 	tcase_add_test(tc, close_and_current);
 	tcase_add_test(tc, by_handle_without_a_name);
 	tcase_add_test(tc, downgrade);
-	tcase_add_test(tc, lock_ranges);
-	tcase_add_test(tc, lock_denied);
-	tcase_add_test(tc, lock_unlock_current);
-	tcase_add_test(tc, test_and_free);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
