@@ -231,7 +231,9 @@ EXTRA_DIST += \
 	tests/guest/run.sh \
 	tests/guest/scenarios/conflict.sh \
 	tests/guest/scenarios/data.sh \
+	tests/guest/scenarios/figures.sh \
 	tests/guest/scenarios/names.sh \
+	tests/guest/scenarios/stress.sh \
 	tests/guest/server.sh \
 	tests/integ/lib.sh \
 	tests/integ/test_client.sh \
@@ -249,7 +251,7 @@ EXTRA_DIST += \
 	tests/integ/wire/wire.sh
 # What scenarios in guests run.
 noinst_PROGRAMS += tests/guest/tool/tool
-tests_guest_tool_tool_SOURCES = tests/guest/tool/main.c tests/guest/tool/model.c tests/guest/tool/tool.h
+tests_guest_tool_tool_SOURCES = tests/guest/tool/main.c tests/guest/tool/model.c tests/guest/tool/tool.h tests/guest/tool/tree.c
 tests_guest_tool_tool_LDADD =
 # The load generator and the floor that scripts/bench measures with.
 noinst_PROGRAMS += tests/bench/echod tests/bench/mdsload

@@ -5,6 +5,7 @@
 #	guest_stop NAME			power off; guest_kill NAME: as pulling the plug
 #	on NAME [SECONDS] <<'END'	run a script on a guest, or on the host that serves ("server")
 #	on NAME [SECONDS] -- COMMAND	the same for a single line
+#	on_each "NAME..." COMMAND	one after the other
 
 declare -A GUEST_PID GUEST_ADDRESS
 HOST_ADDRESS=10.99.0.1
@@ -151,4 +152,9 @@ $script"
 	else
 		LC_ALL=C on_guest "$name" "$seconds" "$script"
 	fi
+}
+
+on_each() {
+	local name
+	for name in $1; do on "$name" -- "${*:2}"; done
 }

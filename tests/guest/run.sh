@@ -4,6 +4,7 @@
 #						and the minor versions that --quick runs it with
 #	$VERSION, $FOLDER			while it runs: 4.1 or 4.2; its folder's name
 #
+# A line of its output that begins with FIGURE is shown when it passed, too.
 # A scenario runs with set -e: the first command that fails is its end.  Client a has the export mounted before, and b as well.
 
 SCENARIOS=()
@@ -12,6 +13,11 @@ declare -A GUEST_NUMBER=([a]=2 [b]=3)
 
 scenario() {
 	SCENARIOS+=("$1|$2|$3|$4")
+}
+
+# How long random operations go on: --seconds, or what --quick allows.
+run_seconds() {
+	echo "${LONG:-${QUICK:+10}}" | grep . || echo 30
 }
 
 run_list() {
@@ -66,7 +72,7 @@ run_autopsy() {
 		on_guest "$guest" 10 'dmesg | grep -vE "Not locking|using block" | tail -n 15; tail -n 4 /run/blkmapd.log; ps -eo pid,stat,wchan:30,args | awk "\$2 ~ /D/"'
 		guest_kill "$guest"
 	done
-	[ "$SERVER_KIND" = kernel ] && { echo "--- pnfs-mds"; on_guest server 10 'tail -n 30 /run/mds/log; dmesg | tail -n 15'; }
+	server_guest && { echo "--- pnfs-mds"; on_guest server 10 'tail -n 30 /run/mds/log; dmesg | tail -n 15'; }
 	[ "$SERVER_KIND" = ours ] && { echo "--- pnfs-mds"; tail -n 30 "$W/mds.log"; }
 }
 
@@ -76,6 +82,7 @@ run_one() {
 	run_guests "$guests" || { failed=$((failed + 1)); echo "RESULT name=$FOLDER kernel=$KERNEL server=$SERVER_KIND fail"; return; }
 	(run_body "$name" "$guests") >"$log" 2>&1
 	status=$?
+	rm -f "$W/visiting"
 	ops=($(sed -n 's/^OPS //p' "$log" | tail -n 1))
 	case $status in
 	0) verdict=pass passed=$((passed + 1)) ;;
@@ -83,7 +90,7 @@ run_one() {
 	esac
 	echo "RESULT name=$FOLDER kernel=$KERNEL server=$SERVER_KIND read=${ops[0]:--} write=${ops[1]:--} read_plus=${ops[2]:--}" \
 		"commit=${ops[3]:--} layoutget=${ops[4]:--} seconds=$((SECONDS - start)) $verdict"
-	[ $verdict = pass ] && return
+	[ $verdict = pass ] && { sed -n 's/^FIGURE /    /p' "$log"; return; }
 	KEEP=1
 	run_autopsy "$guests" >>"$log" 2>&1
 	sed 's/^/    /' "$log"

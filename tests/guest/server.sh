@@ -39,8 +39,23 @@ server_keeper() {
 	chmod +x "$1/pnfs-keeper"
 }
 
-# Provider kernel wants a kernel with nfsd.
+# pnfs-mds in a guest of its own: provider kernel wants a kernel with nfsd.
+server_guest() {
+	case $SERVER_KIND in kernel|plain) ;; *) return 1 ;; esac
+}
+
 server_kernel() {
+	server_provider kernel
+	# nfsd's grace, in which no layout is given
+	on server -- sleep 10
+}
+
+server_plain() {
+	OURS=1
+	server_provider plain
+}
+
+server_provider() {
 	world_folder guest 3072
 	trap run_clean EXIT
 	guest_folder
@@ -48,7 +63,15 @@ server_kernel() {
 	server_keeper "$W/host/mds"
 	SERVER_ADDRESS=10.99.0.4 SERVER_FOLDER=/srv/x SERVER_TOOL=/host/tool
 	guest_start server server 4 || world_fail "the server's guest does not start"
-	on server <<-'END' || world_fail "pnfs-mds does not start"
+	on server <<-END || world_fail "pnfs-mds does not start"
+		provider=$1
+		$(server_provider_start)
+	END
+}
+
+# In the guest, with \$provider.
+server_provider_start() {
+	cat <<-'END'
 		mkfs.xfs -q -f /dev/lun
 		mkdir -p /srv/x /run/mds/state
 		mount -t xfs /dev/lun /srv/x
@@ -64,14 +87,12 @@ server_kernel() {
 			[device lun]
 			path=/dev/lun
 		CONF
-		echo "/srv/x *(rw,no_root_squash,insecure,pnfs,layouts=block,device=lun,provider=kernel)" >/run/mds/exports
+		echo "/srv/x *(rw,no_root_squash,insecure,pnfs,layouts=block,device=lun,provider=$provider)" >/run/mds/exports
 		setsid /host/mds/ld-linux-* --library-path /host/mds /host/mds/pnfs-mds -f -c /run/mds/conf >/run/mds/out 2>/run/mds/log </dev/null &
 		echo $! >/run/mds/pid
 		for i in $(seq 100); do grep -q ^READY /run/mds/out && break; sleep .1; done
 		cat /run/mds/out
-		grep -q "^EXPORT.*provider=kernel layouts=block" /run/mds/out || { cat /run/mds/log; exit 1; }
-		# nfsd's grace, in which no layout is given
-		sleep 10
+		grep -q "^EXPORT.*provider=$provider layouts=block" /run/mds/out || { cat /run/mds/log; exit 1; }
 	END
 }
 
@@ -101,13 +122,13 @@ server_knfsd() {
 server_check() {
 	case $SERVER_KIND in
 	knfsd) return 0 ;;
-	kernel) on server -- 'kill -0 $(cat /run/mds/pid) || { echo "pnfs-mds is gone"; tail -n 30 /run/mds/log; exit 1; }'; return ;;
+	kernel|plain) on server -- 'kill -0 $(cat /run/mds/pid) || { echo "pnfs-mds is gone"; tail -n 30 /run/mds/log; exit 1; }'; return ;;
 	esac
 	kill -0 "$MDS_PID" 2>/dev/null || { echo "pnfs-mds is gone"; return 1; }
 }
 
 server_repair() {
-	if [ "$SERVER_KIND" = kernel ]; then
+	if server_guest; then
 		on server -- 'pid=$(cat /run/mds/pid); kill $pid; for i in $(seq 200); do kill -0 $pid 2>/dev/null || break; sleep .1; done;
 			! pgrep -x nfsd; umount /srv/x; xfs_repair -n /dev/lun' >"$W/repair.log" 2>&1
 	elif [ "$SERVER_KIND" = ours ]; then

@@ -51,6 +51,29 @@ ops_since() {
 	for i in 0 1 2 3 4; do OPS+=($((now[i] - before[i]))); done
 }
 
+# Sectors that this host itself read from the LUN and wrote to it, since it was booted.
+lun_sectors() {
+	awk '{print $3, $7}' "/sys/class/block/$(basename "$(readlink -f /dev/lun)")/stat"
+}
+
+lun_mark() {
+	ops_mark
+	lun_sectors >/run/lun.mark
+}
+
+# Since lun_mark there were layouts, and bytes went straight to the disk; how many, and which calls were for the server.
+direct_some() {
+	local before now
+	ops_since
+	sync
+	read -r -a before </run/lun.mark
+	read -r -a now <<<"$(lun_sectors)"
+	echo "FIGURE $(hostname): READ ${OPS[0]} WRITE ${OPS[1]} READ_PLUS ${OPS[2]} COMMIT ${OPS[3]} LAYOUTGET ${OPS[4]}," \
+		"straight from the disk $(((now[0] - before[0]) / 2048)) MiB, to it $(((now[1] - before[1]) / 2048)) MiB"
+	[ "${OPS[4]}" -gt 0 ] || { echo "no layout was asked for"; return 1; }
+	[ "${now[1]}" -gt "${before[1]}" ] || { echo "nothing was written straight"; return 1; }
+}
+
 # Since the mark no byte went through the server, and there were layouts.
 direct() {
 	ops_since
@@ -59,7 +82,36 @@ direct() {
 	[ "${OPS[4]}" -gt 0 ] || { echo "no layout was asked for"; return 1; }
 }
 
+# straight COMMAND...: it did what it does without the server
+straight() {
+	ops_mark
+	"$@"
+	direct
+}
+
+# What tests/guest/tool does, with a file of the scenario (or one by its whole path): OFFSET, LENGTH, SIZE and END may end in K or M.
+#	put FILE OFFSET LENGTH SEED [direct]	store FILE OFFSET LENGTH SEED	resize FILE SIZE
+#	has FILE END:SEED...			all of the file, its size too
+#	part FILE OFFSET LENGTH SEED [direct]	some of it
+named() {
+	case $1 in /*) NAMED=$1 ;; *) NAMED=$D/$1 ;; esac
+}
+
+put() { named "$1"; "$TOOL" write "$NAMED" "${@:2}"; }
+store() { named "$1"; "$TOOL" store "$NAMED" "${@:2}"; }
+resize() { named "$1"; "$TOOL" truncate "$NAMED" "$2"; }
+has() { named "$1"; "$TOOL" has "$NAMED" "${@:2}"; }
+part() { named "$1"; "$TOOL" check "$NAMED" "${@:2}"; }
+
+# has, with nothing of it in memory
+has_fresh() {
+	caches_drop
+	has "$@"
+}
+
+# On a client: the host that serves may have other things to do.
 caches_drop() {
+	[ -n "${EXPORT:-}" ] || return 0
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 }

@@ -5,33 +5,17 @@
 scenario basic "1 2" a "1 2"
 scenario_basic() {
 	on server <<-'END'
-		$TOOL write $D/local 0 8388608 1
-		$TOOL truncate $D/sized 16777216
+		put local 0 8M 1
+		resize sized 16M
 	END
 	on a <<-'END'
 		ls -l $D
-		equal "$(size $D/local)" 8388608
-		ops_mark
-		$TOOL check $D/local 0 8388608 1
-		direct
-		ops_mark
-		$TOOL write $D/sized 0 16777216 2
-		direct
-		ops_mark
-		$TOOL write $D/sized 4194304 4194304 3
-		direct
-		caches_drop
-		ops_mark
-		$TOOL check $D/sized 0 4194304 2
-		$TOOL check $D/sized 4194304 4194304 3
-		$TOOL check $D/sized 8388608 8388608 2
-		direct
+		straight has local 8M:1
+		straight put sized 0 16M 2
+		straight put sized 4M 4M 3
+		straight has_fresh sized 4M:2 8M:3 16M:2
 	END
-	on server <<-'END'
-		$TOOL check $D/sized 0 4194304 2
-		$TOOL check $D/sized 4194304 4194304 3
-		$TOOL check $D/sized 8388608 8388608 2
-	END
+	on server -- has sized 4M:2 8M:3 16M:2
 	image_has sized 4194304 4194304 3
 }
 
@@ -39,120 +23,71 @@ scenario_basic() {
 scenario append "1 2" a 2
 scenario_append() {
 	on a <<-'END'
-		for i in 0 1 2 3 4 5 6 7; do
-			$TOOL write $D/grown $((i * 100000)) 100000 4
-		done
-		equal "$(size $D/grown)" 800000
-		$TOOL write $D/large 0 4194304 5
-		$TOOL check $D/grown 0 800000 4
-		caches_drop
-		$TOOL check $D/grown 0 800000 4
-		$TOOL check $D/large 0 4194304 5
+		for i in 0 1 2 3 4 5 6 7; do put grown $((i * 100000)) 100000 4; done
+		put large 0 4M 5
+		has grown 800000:4
 	END
-	on server <<-'END'
-		equal "$(size $D/grown)" 800000
-		$TOOL check $D/grown 0 800000 4
-		$TOOL check $D/large 0 4194304 5
-	END
+	on_each "a server" 'has_fresh grown 800000:4; has large 4M:5'
 }
 
 # Holes read as zeros, from a layout and after another hole was filled.
 scenario sparse "1 2" a 2
 scenario_sparse() {
 	on server <<-'END'
-		$TOOL truncate $D/holes 8388608
-		$TOOL write $D/holes 1048576 65536 6
-		$TOOL write $D/holes 5242880 65536 6
-		cp --reflink=never $D/holes $D/as-it-was
+		resize holes 8M
+		put holes 1M 64K 6
+		put holes 5M 64K 6
 	END
 	on a <<-'END'
-		ops_mark
-		cmp $D/holes $D/as-it-was
-		equal "$(sha $D/holes)" "$(sha $D/as-it-was)"
-		direct
-		ops_mark
-		$TOOL write $D/holes 3145728 65536 7
-		direct
-		caches_drop
-		$TOOL check $D/holes 3145728 65536 7
-		$TOOL check $D/holes 1048576 65536 6
-		$TOOL check $D/holes 0 1048576 0
-		$TOOL check $D/holes 5308416 3080192 0
+		straight has holes 1M:0 1088K:6 5M:0 5184K:6 8M:0
+		straight put holes 3M 64K 7
 	END
-	on server <<-'END'
-		$TOOL check $D/holes 3145728 65536 7
-		$TOOL write $D/as-it-was 3145728 65536 7
-		cmp $D/holes $D/as-it-was
-	END
+	on_each "a server" has_fresh holes 1M:0 1088K:6 3M:0 3136K:7 5M:0 5184K:6 8M:0
 }
 
 # Stores through a shared mapping, and parts of pages.
 scenario mmap "1 2" a 2
 scenario_mmap() {
-	on server -- '$TOOL write $D/mapped 0 4194304 8'
+	on server -- put mapped 0 4M 8
 	on a <<-'END'
 		ops_mark
-		$TOOL store $D/mapped 1048576 1048576 9
-		$TOOL store $D/mapped 12344 64 10
+		store mapped 1M 1M 9
+		store mapped 12344 64 10
 		direct
-		caches_drop
-		$TOOL check $D/mapped 0 12344 8
-		$TOOL check $D/mapped 12344 64 10
-		$TOOL check $D/mapped 12408 1036168 8
-		$TOOL check $D/mapped 1048576 1048576 9
 	END
-	on server <<-'END'
-		$TOOL check $D/mapped 12344 64 10
-		$TOOL check $D/mapped 12408 1036168 8
-		$TOOL check $D/mapped 1048576 1048576 9
-		$TOOL check $D/mapped 2097152 2097152 8
-	END
+	on_each "a server" has_fresh mapped 12344:8 12408:10 1M:8 2M:9 4M:8
 }
 
 # O_DIRECT, beside what the caches of both sides hold of the same file.
 scenario odirect "1 2" a 2
 scenario_odirect() {
-	on server -- '$TOOL write $D/straight 0 8388608 11'
+	on server -- put straight 0 8M 11
 	on a <<-'END'
-		$TOOL check $D/straight 0 8388608 11
+		has straight 8M:11
 		ops_mark
-		$TOOL write $D/straight 2097152 4194304 12 direct
-		$TOOL check $D/straight 2097152 4194304 12 direct
+		put straight 2M 4M 12 direct
+		part straight 2M 4M 12 direct
 		direct
-		$TOOL check $D/straight 0 2097152 11
-		$TOOL check $D/straight 2097152 4194304 12
 	END
-	on server <<-'END'
-		$TOOL check $D/straight 0 2097152 11
-		$TOOL check $D/straight 2097152 4194304 12
-		$TOOL check $D/straight 6291456 2097152 11
-	END
+	on_each "a server" has straight 2M:11 6M:12 8M:11
 }
 
 # Down, up, and up inside the last block: what was cut off is zeros for ever.  A client that holds the file does not wait for itself.
 scenario truncate "1 2" a 2
 scenario_truncate() {
-	on server -- '$TOOL write $D/cut 0 4194304 13'
+	on server -- put cut 0 4M 13
 	on a <<-'END'
 		exec 5<>$D/cut
-		$TOOL write $D/cut 0 4194304 14
-		within 1000 $TOOL truncate $D/cut 1000000
+		put cut 0 4M 14
+		within 1000 resize cut 1000000
 		equal "$(size $D/cut)" 1000000
-		$TOOL write $D/cut 0 8192 15
-		within 1000 $TOOL truncate $D/cut 1001000
-		within 1000 $TOOL truncate $D/cut 4194304
-		$TOOL check $D/cut 8192 991808 14
-		$TOOL check $D/cut 1000000 3194304 0
+		put cut 0 8K 15
+		within 1000 resize cut 1001000
+		within 1000 resize cut 4M
+		has cut 8K:15 1000000:14 4M:0
 		exec 5>&-
-		caches_drop
-		$TOOL check $D/cut 1000000 3194304 0
 	END
-	on server <<-'END'
-		$TOOL check $D/cut 0 8192 15
-		$TOOL check $D/cut 8192 991808 14
-		$TOOL check $D/cut 1000000 3194304 0
-		equal "$(size $D/cut)" 4194304
-	END
+	on_each "a server" has_fresh cut 8K:15 1000000:14 4M:0
 }
 
 # As many extents as fit into a layout, as often as it takes.
@@ -166,50 +101,29 @@ scenario_fragments() {
 		done >/run/pieces.$$
 		xfs_io -f -d $D/pieces $D/other </run/pieces.$$ >/dev/null
 		rm /run/pieces.$$ $D/other
-		$TOOL write $D/pieces 0 4096000 16
+		put pieces 0 4096000 16
 		xfs_bmap $D/pieces | grep -vc :$ >$D/extents
 		[ "$(cat $D/extents)" -ge 900 ]
 	END
 	on a <<-'END'
 		EXTENTS=$(cat $D/extents)
-		ops_mark
-		$TOOL check $D/pieces 0 4096000 16
-		direct
+		straight has pieces 4096000:16
 		# 44 bytes for an extent, maxcount 4096 in the client's calls: 92 in each (nfsd gives one at a time)
 		[ ! "$OURS" ] || [ "${OPS[4]}" = $(((EXTENTS + 91) / 92)) ]
-		ops_mark
-		$TOOL write $D/pieces 0 4096000 17
-		direct
-		caches_drop
-		$TOOL check $D/pieces 0 4096000 17
+		straight put pieces 0 4096000 17
 	END
-	on server -- '$TOOL check $D/pieces 0 4096000 17'
+	on_each "a server" has_fresh pieces 4096000:17
 }
 
 # A gibibyte, all of it straight.
 scenario gigabyte "1" a ""
 scenario_gigabyte() {
-	on server -- '$TOOL truncate $D/giga 1073741824'
+	on server -- resize giga 1024M
 	on a 200 <<-'END'
 		ops_mark
-		$TOOL write $D/giga 0 1073741824 18
-		caches_drop
-		$TOOL check $D/giga 0 1073741824 18
+		put giga 0 1024M 18
+		has_fresh giga 1024M:18
 		direct
 	END
-	on server 100 -- '$TOOL check $D/giga 0 1073741824 18; rm $D/giga'
-}
-
-# Random operations, and the end of it compared on the server.
-scenario model "1 2" a 2
-scenario_model() {
-	local seconds=30
-	[ -z "$QUICK" ] || seconds=8
-	on a $((seconds + 60)) <<-END
-		\$TOOL model \$D/random $seconds $SEED
-		sha \$D/random >\$D/sum
-		caches_drop
-		equal "\$(sha \$D/random)" "\$(cat \$D/sum)"
-	END
-	on server -- 'equal "$(sha $D/random)" "$(cat $D/sum)"'
+	on server 100 -- 'has giga 1024M:18; rm $D/giga'
 }

@@ -4,10 +4,14 @@
  *	tool write|check FILE OFFSET LENGTH SEED [direct]	pwrite and fsync; pread and compare
  *	tool compare FILE OFFSET LENGTH SEED			FILE is a copy of that part alone
  *	tool store FILE OFFSET LENGTH SEED			by a shared mapping, and msync
+ *	tool has FILE END:SEED...				the whole file: up to END the bytes of SEED, and so on; the last END is its size
  *	tool truncate FILE SIZE					ftruncate (coreutils' opens without waiting for leases)
- *	tool model FILE SECONDS SEED				random operations against a model
+ *	tool model FILE SECONDS|Nx SEED [WRITER WRITERS]	random operations against a model; prints a sum
+ *	tool sum FILE [WRITER WRITERS]				the sum of a file, as model prints it
+ *	tool tree DIRECTORY SECONDS SEED FIRST COUNT		random files by COUNT processes
+ *	tool treecheck DIRECTORY				what they left
  *
- * SEED 0: zeros.  OFFSET and LENGTH are bytes, multiples of 8 (of 4096 for direct).
+ * SEED 0: zeros.  OFFSET, LENGTH, END and SIZE are bytes, K or M; multiples of 8 (of 4096 for direct).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tool.h"
@@ -46,6 +51,25 @@ pattern_fill(void *buf, size_t length, uint64_t offset, uint64_t seed)
 	}
 }
 
+uint64_t
+tool_random(uint64_t *state, uint64_t below)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state % below;
+}
+
+/* "4096", "64K", "8M" */
+static uint64_t
+size_parse(const char *text)
+{
+	char *rest;
+	uint64_t n = strtoull(text, &rest, 0);
+
+	return *rest == 'K' ? n << 10 : *rest == 'M' ? n << 20 : n;
+}
+
 static int
 data_write(int fd, uint64_t offset, uint64_t length, uint64_t seed, char *buf)
 {
@@ -63,7 +87,7 @@ data_write(int fd, uint64_t offset, uint64_t length, uint64_t seed, char *buf)
 
 /* `base`: the offset that the file begins with. */
 static int
-data_check(int fd, uint64_t base, uint64_t offset, uint64_t length, uint64_t seed, char *buf)
+data_check(int fd, const char *name, uint64_t base, uint64_t offset, uint64_t length, uint64_t seed, char *buf)
 {
 	char *got = buf + PIECE;
 
@@ -72,14 +96,14 @@ data_check(int fd, uint64_t base, uint64_t offset, uint64_t length, uint64_t see
 		ssize_t done = pread(fd, got, n, (off_t)(offset - base));
 
 		if (done != (ssize_t)n) {
-			fprintf(stderr, "read at %llu: %zd of %zu bytes: %s\n", (unsigned long long)offset, done, n,
+			fprintf(stderr, "%s: read at %llu: %zd of %zu bytes: %s\n", name, (unsigned long long)offset, done, n,
 				done < 0 ? strerror(errno) : "end of file");
 			return 1;
 		}
 		pattern_fill(buf, n, offset, seed);
 		for (size_t i = 0; i < n; i++) {
 			if (buf[i] != got[i]) {
-				fprintf(stderr, "wrong byte at %llu: %02x, not %02x\n", (unsigned long long)(offset + i),
+				fprintf(stderr, "%s: wrong byte at %llu: %02x, not %02x\n", name, (unsigned long long)(offset + i),
 					(unsigned char)got[i], (unsigned char)buf[i]);
 				return 1;
 			}
@@ -88,6 +112,47 @@ data_check(int fd, uint64_t base, uint64_t offset, uint64_t length, uint64_t see
 		length -= n;
 	}
 	return 0;
+}
+
+int
+pattern_check(int fd, const char *name, uint64_t from, uint64_t end, uint64_t seed)
+{
+	char *buf;
+	int status;
+
+	if (posix_memalign((void **)&buf, 4096, 2 * PIECE))
+		return tool_error("memory");
+	status = data_check(fd, name, 0, from, end - from, seed, buf);
+	free(buf);
+	return status;
+}
+
+/* Parts that follow each other, and end with the file. */
+static int
+file_has(const char *path, char **parts, int count)
+{
+	int fd = open(path, O_RDONLY), status = 0;
+	uint64_t from = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return tool_error(path);
+	for (int i = 0; i < count && status == 0; i++) {
+		const char *seed = strchr(parts[i], ':');
+		uint64_t end = size_parse(parts[i]);
+
+		/* a suffix stands before the colon */
+		if (!seed || end < from)
+			return 2;
+		status = pattern_check(fd, path, from, end, strtoull(seed + 1, NULL, 0));
+		from = end;
+	}
+	if (status == 0 && (fstat(fd, &st) || (uint64_t)st.st_size != from)) {
+		fprintf(stderr, "%s: size %lld, not %llu\n", path, (long long)st.st_size, (unsigned long long)from);
+		status = 1;
+	}
+	close(fd);
+	return status;
 }
 
 static int
@@ -109,7 +174,7 @@ static int
 data_command(const char *verb, char **argv, int direct)
 {
 	int compare = !strcmp(verb, "compare"), writing = !compare && strcmp(verb, "check"), status;
-	uint64_t offset = strtoull(argv[1], NULL, 0), length = strtoull(argv[2], NULL, 0), seed = strtoull(argv[3], NULL, 0);
+	uint64_t offset = size_parse(argv[1]), length = size_parse(argv[2]), seed = strtoull(argv[3], NULL, 0);
 	int fd = open(argv[0], (writing ? O_RDWR | O_CREAT : O_RDONLY) | (direct ? O_DIRECT : 0), 0644);
 	char *buf;
 
@@ -122,7 +187,7 @@ data_command(const char *verb, char **argv, int direct)
 	else if (writing)
 		status = data_write(fd, offset, length, seed, buf);
 	else
-		status = data_check(fd, compare ? offset : 0, offset, length, seed, buf);
+		status = data_check(fd, argv[0], compare ? offset : 0, offset, length, seed, buf);
 	free(buf);
 	if (close(fd))
 		return tool_error("close");
@@ -134,23 +199,52 @@ file_truncate(const char *path, const char *size)
 {
 	int fd = open(path, O_RDWR | O_CREAT, 0644);
 
-	if (fd < 0 || ftruncate(fd, (off_t)strtoull(size, NULL, 0)) || close(fd))
+	if (fd < 0 || ftruncate(fd, (off_t)size_parse(size)) || close(fd))
 		return tool_error(path);
 	return 0;
+}
+
+static unsigned
+number(const char *text)
+{
+	return (unsigned)strtoul(text, NULL, 0);
+}
+
+/* Commands with a file and numbers. */
+static int
+random_command(int argc, char **argv)
+{
+	const char *verb = argv[1], *path = argv[2];
+
+	if ((argc == 5 || argc == 7) && !strcmp(verb, "model"))
+		return model_run(path, argv[3], strtoull(argv[4], NULL, 0), argc == 7 ? number(argv[5]) : 0,
+			argc == 7 ? number(argv[6]) : 1);
+	if ((argc == 3 || argc == 5) && !strcmp(verb, "sum"))
+		return model_sum(path, argc == 5 ? number(argv[3]) : 0, argc == 5 ? number(argv[4]) : 1);
+	if (argc == 7 && !strcmp(verb, "tree"))
+		return tree_run(path, number(argv[3]), strtoull(argv[4], NULL, 0), number(argv[5]), number(argv[6]));
+	if (argc == 3 && !strcmp(verb, "treecheck"))
+		return tree_check(path);
+	return -1;
 }
 
 int
 main(int argc, char **argv)
 {
-	const char *verb = argc > 1 ? argv[1] : "";
+	const char *verb = argc > 2 ? argv[1] : "";
 	int data = !strcmp(verb, "write") || !strcmp(verb, "check") || !strcmp(verb, "compare") || !strcmp(verb, "store");
+	int status;
 
 	if (data && (argc == 6 || argc == 7))
 		return data_command(verb, argv + 2, argc == 7);
 	if (argc == 4 && !strcmp(verb, "truncate"))
 		return file_truncate(argv[2], argv[3]);
-	if (argc == 5 && !strcmp(verb, "model"))
-		return model_run(argv[2], (unsigned)strtoul(argv[3], NULL, 0), strtoull(argv[4], NULL, 0));
-	fprintf(stderr, "usage: tool write|check|compare|store FILE OFFSET LENGTH SEED [direct] | truncate FILE SIZE | model FILE SECONDS SEED\n");
-	return 2;
+	if (argc >= 4 && !strcmp(verb, "has"))
+		return file_has(argv[2], argv + 3, argc - 3);
+	status = argc > 2 ? random_command(argc, argv) : -1;
+	if (status < 0) {
+		fprintf(stderr, "usage: tool write|check|compare|store|has|truncate|model|sum|tree|treecheck ARGUMENTS: see main.c\n");
+		return 2;
+	}
+	return status;
 }
