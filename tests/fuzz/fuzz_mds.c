@@ -2,6 +2,7 @@
  * The server behind a COMPOUND: any body is answered with a COMPOUND4res that can be read, or as garbage; nothing leaks.  A whole server without exports; the input is
  * the body of one call, with the session's id put where its SEQUENCE would have it, so that what stands behind is reached.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "include/log.h"
@@ -79,6 +81,46 @@ reconnect(void)
 	w.fd = fd[1];
 }
 
+/* ---- the wire: libFuzzer's timer (SIGALRM) interrupts what waits ---- */
+
+static bool
+wait_answer(void)
+{
+	struct pollfd p = { .fd = w.fd, .events = POLLIN };
+	time_t until = time(NULL) + 10;
+	int n;
+	do
+		n = poll(&p, 1, 1000);
+	while (n != 1 && (n == 0 || errno == EINTR) && time(NULL) <= until);
+	return n == 1;
+}
+
+static bool
+send_all(const void *data, size_t len)
+{
+	while (len) {
+		ssize_t n = send(w.fd, data, len, MSG_NOSIGNAL);
+		if (n < 0 && errno != EINTR)
+			return false;
+		data = (const char *)data + (n < 0 ? 0 : n);
+		len -= n < 0 ? 0 : (size_t)n;
+	}
+	return true;
+}
+
+static bool
+recv_all(void *data, size_t len)
+{
+	while (len) {
+		ssize_t n = recv(w.fd, data, len, 0);
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return false;
+		data = (char *)data + (n < 0 ? 0 : n);
+		len -= n < 0 ? 0 : (size_t)n;
+	}
+	return true;
+}
+
 /* False: the server closed. */
 static bool
 exchange(const void *body, uint32_t len)
@@ -90,19 +132,17 @@ exchange(const void *body, uint32_t len)
 	memcpy(out->data + out->len, body, len);
 	out->len += len;
 	uint32_t mark = htobe32(0x80000000u | out->len);
-	bool ok = send(w.fd, &mark, 4, MSG_NOSIGNAL) == 4 &&
-	    send(w.fd, out->data, out->len, MSG_NOSIGNAL) == (ssize_t)out->len;
+	bool ok = send_all(&mark, 4) && send_all(out->data, out->len);
 	rpc_out_put(out);
-	struct pollfd p = { .fd = w.fd, .events = POLLIN };
 	/* Every call is answered. */
-	if (!ok || poll(&p, 1, 10000) != 1) {
+	if (!ok || !wait_answer()) {
 		fprintf(stderr, ok ? "no answer in 10 s\n" : "cannot send: %m\n");
 		abort();
 	}
-	if (recv(w.fd, &mark, 4, MSG_WAITALL) != 4)
+	if (!recv_all(&mark, 4))
 		return false;
 	w.len = be32toh(mark) & 0x7fffffff;
-	if (w.len > sizeof w.buf || recv(w.fd, w.buf, w.len, MSG_WAITALL) != (ssize_t)w.len)
+	if (w.len > sizeof w.buf || !recv_all(w.buf, w.len))
 		abort();
 	return true;
 }
