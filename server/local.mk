@@ -45,6 +45,8 @@ libserver_la_SOURCES = \
 	server/export/kernel.c \
 	server/export/kernel.h \
 	server/export/kernel_extents.c \
+	server/export/kernel_guard.c \
+	server/export/kernel_guard.h \
 	server/export/kernel_map.c \
 	server/export/kernel_nfsd.c \
 	server/export/kernel_session.c \

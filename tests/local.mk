@@ -43,6 +43,7 @@ unit_tests = \
 	tests/unit/server/export/test_backing \
 	tests/unit/server/export/test_fiemap \
 	tests/unit/server/export/test_kernel_extents \
+	tests/unit/server/export/test_kernel_guard \
 	tests/unit/server/export/test_plain_map \
 	tests/unit/server/fence/test_command \
 	tests/unit/server/fence/test_iscsi_nexus \
@@ -235,6 +236,7 @@ EXTRA_DIST += \
 	tests/guest/scenarios/names.sh \
 	tests/guest/scenarios/stress.sh \
 	tests/guest/server.sh \
+	tests/integ/guest.sh \
 	tests/integ/lib.sh \
 	tests/integ/test_client.sh \
 	tests/integ/test_export.sh \
@@ -242,6 +244,7 @@ EXTRA_DIST += \
 	tests/integ/test_ctl.sh \
 	tests/integ/test_garbage.sh \
 	tests/integ/test_keeper.sh \
+	tests/integ/test_keeper_guest.sh \
 	tests/integ/test_pr_iscsi.sh \
 	tests/integ/test_pynfs.sh \
 	tests/integ/test_restart.sh \

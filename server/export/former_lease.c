@@ -1,4 +1,4 @@
-/* See former_lease.h.  Called by net/server.c and by provider plain, whose leases they are. */
+/* See former_lease.h.  Called by net/server.c and by the providers, whose leases they are. */
 #include "server/export/former_lease.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 
 #include "include/cleanup.h"
 #include "include/log.h"
+#include "server/export/kernel.h"
 #include "server/export/plain.h"
 #include "server/fs/fs.h"
 #include "server/keeper/keeper.h"
@@ -17,8 +18,9 @@
 #include "server/net/worker.h"
 
 struct former_lease {
-	struct inode *inode;		/* referenced; NULL: the file has no name or no export any more */
-	struct export *export;		/* referenced; NULL: is not exported any more */
+	enum keeper_kind kind;		/* a leased file, or nfsd with all it has given */
+	struct inode *inode;		/* referenced; NULL: nfsd, or the file has no name or no export any more */
+	struct export *export;		/* referenced; NULL: nfsd, or it is not exported any more */
 	int fd;				/* inode's data descriptor, or ours */
 	unsigned key_len;
 	uint8_t key[KEEPER_KEY_MAX];
@@ -29,7 +31,7 @@ struct former_leases {
 	struct mds *mds;
 	pthread_mutex_t lock;		/* of the list; a leaf */
 	TAILQ_HEAD(, former_lease) list;
-	atomic_uint n;
+	atomic_uint n, nfsds;		/* nfsds are among them */
 	atomic_bool busy;		/* a worker is at it */
 	bool plain;			/* plain_leases_start() was done for us */
 	struct work work;
@@ -74,16 +76,23 @@ take_look(const struct former_lease *f)
 }
 
 static int
-take_one(struct former_leases *formers, const struct keeper_claim *claim)
+take_one(struct former_leases *formers, enum keeper_kind kind, const struct keeper_claim *claim)
 {
 	struct former_lease *f = calloc(1, sizeof *f);
 	if (!f)
 		return -ENOMEM;
+	f->kind = kind;
 	f->fd = claim->fd;
 	f->key_len = claim->key_len;
 	memcpy(f->key, claim->key, claim->key_len);
-	take_inode(formers->mds, f);
-	take_look(f);
+	if (kind == KEEPER_NFSD) {
+		atomic_fetch_add(&formers->nfsds, 1);
+		if (!kernel_nfsd_alive(f->fd))
+			log_error("nfsd was lost while there was no server: local programs may have freed blocks that clients still write");
+	} else {
+		take_inode(formers->mds, f);
+		take_look(f);
+	}
 	TAILQ_INSERT_TAIL(&formers->list, f, link);
 	atomic_fetch_add(&formers->n, 1);
 	return 0;
@@ -104,24 +113,31 @@ former_leases_take(struct mds *mds)
 	TAILQ_INIT(&formers->list);
 	formers->work.fn = former_leases_work;
 	mds->former_leases = formers;
+	while (!err && keeper_claim(mds->keeper, KEEPER_NFSD, claim))
+		err = take_one(formers, KEEPER_NFSD, claim);
+	if (!err && formers->nfsds)
+		log_info("leases of before the restart are held by the nfsd of then");
 	while (!err && keeper_claim(mds->keeper, KEEPER_LEASE, claim))
-		err = take_one(formers, claim);
-	if (err || !formers->n)
+		err = take_one(formers, KEEPER_LEASE, claim);
+	unsigned files = formers->n - formers->nfsds;
+	if (err || !files)
 		return err;
 	/* For fs.lease-break-time: it has to stay 0, and to be put back afterwards. */
 	err = plain_leases_start(mds);
 	formers->plain = err == 0;
 	if (err)
 		log_error("leases of before the restart: %s", strerror(-err));
-	log_info("leases of before the restart are held on %u files", atomic_load(&formers->n));
+	log_info("leases of before the restart are held on %u files", files);
 	return 0;
 }
 
 /* ---- their end ---- */
 
 static bool
-former_may_go(const struct former_lease *f)
+former_may_go(const struct former_leases *formers, const struct former_lease *f)
 {
+	if (f->kind == KEEPER_NFSD)
+		return !fs_exports_any(formers->mds->fs, export_holds_blocks);
 	return !f->export || !export_holds_blocks(f->export);
 }
 
@@ -140,6 +156,8 @@ former_unlist(struct former_leases *formers, struct former_lease *f)
 {
 	LOCK_SCOPE(&formers->lock);
 	TAILQ_REMOVE(&formers->list, f, link);
+	if (f->kind == KEEPER_NFSD)
+		atomic_fetch_sub(&formers->nfsds, 1);
 	atomic_fetch_sub(&formers->n, 1);
 }
 
@@ -148,9 +166,12 @@ static void
 former_release(struct former_leases *formers, struct former_lease *f)
 {
 	struct keeper *keeper = formers->mds->keeper;
+	/* It is waited for: whoever may touch files then finds none in the way. */
+	if (f->kind == KEEPER_NFSD && kernel_nfsd_end(f->fd))
+		log_error("the nfsd of before the restart does not end");
 	if (!f->inode) {
 		former_unlist(formers, f);
-		keeper_del(keeper, KEEPER_LEASE, f->key, f->key_len);
+		keeper_del(keeper, f->kind, f->key, f->key_len);
 		close(f->fd);
 		former_free(f);
 		return;
@@ -174,7 +195,7 @@ former_next(struct former_leases *formers)
 	struct former_lease *f;
 	LOCK_SCOPE(&formers->lock);
 	TAILQ_FOREACH(f, &formers->list, link)
-		if (former_may_go(f))
+		if (former_may_go(formers, f))
 			return f;
 	return NULL;
 }
@@ -208,6 +229,12 @@ bool
 former_leases_any(const struct mds *mds)
 {
 	return mds->former_leases && atomic_load(&mds->former_leases->n) != 0;
+}
+
+bool
+former_nfsd_any(const struct mds *mds)
+{
+	return mds->former_leases && atomic_load(&mds->former_leases->nfsds) != 0;
 }
 
 bool

@@ -17,7 +17,8 @@
  *
  * Time: nfsd's patience with a recall is two of its leases, then it takes the blocks back whether or not a client still writes them.  Its lease is an hour
  * and our own deadline (recall_timeout, then the fence) far below; if all that has not helped shortly before the end, the file system is shut
- * down (XFS_IOC_GOINGDOWN): stopped is better than another file's data.  After a recalled layout was returned no lease is taken for 60 ms
+ * down (XFS_IOC_GOINGDOWN): stopped is better than another file's data.  A server that is killed leaves nfsd to the keeper (kernel_nfsd.c), and
+ * the next one has a new nfsd and lets the old one go when it has seen to the clients (former_lease.c).  After a recalled layout was returned no lease is taken for 60 ms
  * (layout/layout.c): one taken at once may never be recalled.
  */
 #include "server/export/kernel.h"
@@ -34,6 +35,7 @@
 #include "proto/nfs4/status.h"
 #include "server/conf/exports.h"
 #include "server/export/file_rules.h"
+#include "server/export/former_lease.h"
 #include "server/fs/fs.h"
 #include "server/fs/handle.h"
 #include "server/mds.h"
@@ -55,7 +57,9 @@ static struct {
 	struct kernel_nfsd nfsd;
 	struct kernel_session *session;
 	struct kernel_lease *leases;	/* uthash */
-} service = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	pthread_mutex_t keep_lock;	/* held over questions to the keeper, so not the other */
+	atomic_bool left;		/* a lease was left to the keeper */
+} service = { .lock = PTHREAD_MUTEX_INITIALIZER, .keep_lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct kernel_session *
 kernel_session(void)
@@ -266,8 +270,21 @@ service_put(void)
 	if (!last)
 		return;
 	/* Without the lock: the session's loop may want it. */
+	if (atomic_load(&service.left)) {
+		kernel_session_leave(session);
+		kernel_nfsd_leave(&nfsd);
+		return;
+	}
 	kernel_session_free(session);
 	kernel_nfsd_stop(&nfsd);
+}
+
+/* What is going to be asked for outlives us. */
+static int
+service_keep(const struct mds *mds)
+{
+	LOCK_SCOPE(&service.keep_lock);
+	return kernel_nfsd_keep(&service.nfsd, mds->keeper, mds->boot);
 }
 
 /* ---- the provider ---- */
@@ -303,7 +320,8 @@ kernel_get_uuid(struct export *export, uint8_t uuid[16], uint64_t *device_offset
 static void
 kernel_stop(struct export *export)
 {
-	kernel_nfsd_unexport(&service.nfsd, export->id, export->mount_fd);
+	if (!atomic_load(&service.left))
+		kernel_nfsd_unexport(&service.nfsd, export->id, export->mount_fd);
 	service_put();
 }
 
@@ -416,6 +434,10 @@ kernel_take(struct inode *inode, struct layout_lease **leasep, enum reason *why)
 {
 	nfsstat4 status = NFS4_OK;
 	*leasep = NULL;
+	/* The nfsd of before would be asked for what it has. */
+	*why = REASON_GRACE;
+	if (former_nfsd_any(inode->export->mds))
+		return -EAGAIN;
 	*why = REASON_LOCAL_OPEN;
 	int fd = inode_data_fd(inode);
 	if (fd == -ETXTBSY || fd == -EAGAIN)	/* executed or swapped to; leased by somebody else */
@@ -428,6 +450,12 @@ kernel_take(struct inode *inode, struct layout_lease **leasep, enum reason *why)
 	if (fd < 0)
 		return fd;
 	int err = file_rules_check(inode, fd, why);
+	int keep = err ? 0 : service_keep(inode->export->mds);
+	if (keep) {
+		log_error("the keeper does not take nfsd: %s: no layout", strerror(-keep));
+		*why = REASON_KEEPER;
+		return -EAGAIN;
+	}
 	struct kernel_lease *kl = err ? NULL : calloc(1, sizeof *kl);
 	if (!kl)
 		return err ? err : -ENOMEM;
@@ -462,7 +490,10 @@ kernel_unlease(struct layout_lease *lease)
 	if (kl->written)
 		posix_fadvise(kl->fd, 0, 0, POSIX_FADV_DONTNEED);
 	/* Still known while it is returned: a recall that crosses this is answered in a way that ends nothing early. */
-	nfsd_close(kl);
+	if (lease->left)
+		atomic_store(&service.left, true);
+	else
+		nfsd_close(kl);
 	lease_leave(kl);
 }
 
@@ -470,6 +501,7 @@ const struct export_ops export_kernel = {
 	.name = "kernel",
 	.writers_wait = true,
 	.past_eof = true,
+	.kept = true,
 	.probe = kernel_probe,
 	.get_uuid = kernel_get_uuid,
 	.lease = kernel_take,

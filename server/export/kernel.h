@@ -6,6 +6,7 @@
  *	kernel_extents.c	what the kernel has given and still guards (pure)
  *	kernel_session.c	the loopback session: client ID, slots, calls that wait, renewal, the backchannel
  *	kernel_nfsd.c	the process in namespaces of its own that runs nfsd; which exports nfsd knows
+ *	kernel_guard.c	what answers nfsd while there is no server
  *
  * Only these files and their tests include this.
  */
@@ -27,10 +28,14 @@
 
 /* ---- kernel_nfsd.c ---- */
 
+struct keeper;
+
 struct kernel_nfsd {
 	pid_t pid;			/* of the process in the namespaces */
-	int control;			/* our end: its end is nfsd's end */
+	int control;			/* our end: when nobody has it any more, or it is shut down, nfsd ends */
 	int exports, handles;		/* channels of the caches nfsd.export and nfsd.fh of that namespace */
+	struct keeper *keeper;		/* who has the control socket, too; NULL: nobody */
+	char key[40];			/* and under which name */
 };
 
 /*
@@ -40,6 +45,18 @@ struct kernel_nfsd {
 int kernel_nfsd_start(struct kernel_nfsd *nfsd, unsigned lease, int *sock, char *why, size_t size);
 /* All threads of nfsd end, its clients' state is gone; waits for it. */
 void kernel_nfsd_stop(struct kernel_nfsd *nfsd);
+/*
+ * Hand it to the keeper: when this returns 0 nfsd and what it has given outlive this process.  Each time before something is asked of it that
+ * must, since keeper and process may die; -errno: it would not.  With KEEPER NULL nothing is kept.  BOOT: of this life of the server.
+ */
+int kernel_nfsd_keep(struct kernel_nfsd *nfsd, struct keeper *keeper, uint64_t boot);
+/* Instead of kernel_nfsd_stop(): layouts are out, the keeper is to go on. */
+void kernel_nfsd_leave(struct kernel_nfsd *nfsd);
+
+/* One of a former life, by its control socket: is it there still?  Stop it; waits; -ETIMEDOUT. */
+bool kernel_nfsd_alive(int control);
+int kernel_nfsd_end(int control);
+
 /* nfsd serves the file system of directory DIR_FD under handles with number ID, or no longer.  0 or -errno. */
 int kernel_nfsd_export(const struct kernel_nfsd *nfsd, uint32_t id, int dir_fd);
 int kernel_nfsd_unexport(const struct kernel_nfsd *nfsd, uint32_t id, int dir_fd);
@@ -54,7 +71,7 @@ struct kernel_fh {
 	uint8_t data[NFS4_FHSIZE];
 };
 
-/* What must be handed on for the session to go on in another process, besides the socket. */
+/* As client and server of the session must agree on it. */
 struct kernel_session_state {
 	uint64_t clientid;
 	uint8_t session[NFS4_SESSIONID_SIZE];
@@ -80,6 +97,8 @@ int kernel_session_new(struct kernel_session **session, int sock, unsigned lease
     void *owner);
 /* Destroys session and client ID at nfsd, too, unless it is lost.  No call is under way. */
 void kernel_session_free(struct kernel_session *session);
+/* Instead: nfsd goes on to hold for us what it holds (kernel_nfsd_leave()). */
+void kernel_session_leave(struct kernel_session *session);
 bool kernel_session_lost(const struct kernel_session *session);
 
 /* A COMPOUND: begin, add operations with compound_call_op(), run, take results, end.  Any thread but the loop's. */

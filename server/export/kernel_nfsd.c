@@ -2,9 +2,13 @@
  * The kernel's nfsd in namespaces of its own, for provider kernel; see kernel.h.
  *
  * nfsd, its settings and the sunrpc caches belong to the network namespace of whoever sets them up.  So a small process is forked into a new one: it brings lo
- * up, starts nfsd, connects a socket, hands that and the caches' channels over, and then waits for the other end of its control socket to close -
- * whether the daemon ended or was killed - to stop nfsd, which nobody else could find any more.  Neither mountd nor exportfs is needed: what they would tell the
+ * up, starts nfsd, connects a socket, hands that and the caches' channels over, and then waits for the other end of its control socket to close or to be shut
+ * down, to stop nfsd, which nobody else could find any more.  Neither mountd nor exportfs is needed: what they would tell the
  * kernel is written to the caches beforehand, and stands there for good.
+ *
+ * While layouts may be out the keeper has the other end of the control socket, too.  Then nfsd and the connection, of which the process has a
+ * descriptor of its own, outlive a daemon that is killed, and with them the kernel's leases; the process answers for the dead one (kernel_guard.c), until
+ * the next daemon has seen to the clients and shuts the socket down (former_lease.c).
  *
  * The mount namespace is private for one reason: a kernel before 6.2 that starts nfsd talks to rpcbind through a socket in /run, whatever the network
  * namespace, and would take the host's own nfsd off its list.  Mounts stay slaves of the host's, so that nothing is pinned.
@@ -13,6 +17,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,12 +28,15 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "include/cleanup.h"
 #include "include/log.h"
 #include "server/export/kernel.h"
+#include "server/export/kernel_guard.h"
+#include "server/keeper/keeper.h"
 
 #define NFSD_PORT 2049
 #define NFSD_THREADS "8\n"
@@ -37,6 +45,7 @@
 #define FOREVER "2147483647"		/* cache entries: what old kernels take as a time */
 
 #define NFDS 3
+#define END_MS 30000			/* of an nfsd of before: it waits for its threads */
 
 /* From the process in the namespaces: how it went; with it come the descriptors. */
 struct report {
@@ -169,17 +178,58 @@ signals_ignore(void)
 		sigaction(ignored[i], &sa, NULL);
 }
 
+/* It may outlive the daemon and is what guards blocks then: no terminal, no folder, and no end when memory is short. */
+static void
+live_alone(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	setsid();
+	if (chdir("/"))
+		_exit(1);
+	put("/proc/self/oom_score_adj", "-1000");
+}
+
+/* Until the control socket ends.  From the death of DAEMON (a pidfd) on recalls that come over SOCK are answered here. */
+static void
+nfsd_wait(int control, int daemon, int sock)
+{
+	struct kernel_guard guard = { .sock = -1 };
+	for (;;) {
+		struct pollfd pfd[] = { { .fd = control, .events = POLLIN }, { .fd = daemon, .events = POLLIN },
+			{ .fd = guard.sock, .events = POLLIN } };
+		char byte;
+		if (poll(pfd, 3, -1) < 0)
+			continue;
+		if (pfd[0].revents && recv(control, &byte, 1, MSG_DONTWAIT) == 0)
+			return;
+		if (pfd[1].revents) {
+			guard.sock = sock;
+			daemon = -1;
+		}
+		if (pfd[2].revents)
+			kernel_guard_serve(&guard);
+	}
+}
+
 static void __attribute__((noreturn))
-nfsd_process(int control, const char *lease)
+nfsd_process(int control, int daemon, const char *lease)
 {
 	int fds[NFDS] = { -1, -1, -1 };
-	char byte;
 	signals_ignore();
 	prctl(PR_SET_NAME, "pnfs-nfsd");
-	if (dup3(control, 3, O_CLOEXEC) < 0 && control != 3)
+	/* In this order neither is lost: the first that is given is no lower than 5. */
+	control = fcntl(control, F_DUPFD_CLOEXEC, 5);
+	daemon = fcntl(daemon, F_DUPFD_CLOEXEC, 5);
+	if (control < 0 || daemon < 0 || dup3(control, 3, O_CLOEXEC) < 0 || dup3(daemon, 4, O_CLOEXEC) < 0)
 		_exit(1);
 	control = 3;
-	close_range(4, ~0u, 0);
+	daemon = 4;
+	close_range(5, ~0u, 0);
+	live_alone();
 	struct report report = namespaces_enter();
 	if (!report.err)
 		report = nfsd_configure(lease);
@@ -188,13 +238,11 @@ nfsd_process(int control, const char *lease)
 	if (!report.err)
 		report = nfsd_connect(fds);
 	report_send(control, &report, fds);
-	for (int i = 0; i < NFDS; i++)
+	for (int i = 1; i < NFDS; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	ssize_t n;
-	do
-		n = report.err ? 0 : read(control, &byte, 1);
-	while (n > 0 || (n < 0 && errno == EINTR));
+	if (!report.err)
+		nfsd_wait(control, daemon, fds[0]);
 	put(NFSD "/threads", "0\n");
 	_exit(0);
 }
@@ -230,13 +278,16 @@ kernel_nfsd_start(struct kernel_nfsd *nfsd, unsigned lease, int *sock, char *why
 	int pair[2], fds[NFDS];
 	char text[16];
 	snprintf(text, sizeof text, "%u\n", lease);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-		snprintf(why, size, "socketpair: %s", strerror(errno));
-		return -errno;
+	*nfsd = (struct kernel_nfsd){ .control = -1 };
+	CLEANUP_CLOSE int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (self < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		int err = -errno;
+		snprintf(why, size, "%s: %s", self < 0 ? "pidfd" : "socketpair", strerror(-err));
+		return err;
 	}
 	nfsd->pid = fork();
 	if (nfsd->pid == 0)
-		nfsd_process(pair[1], text);
+		nfsd_process(pair[1], self, text);
 	close(pair[1]);
 	nfsd->control = pair[0];
 	nfsd->exports = nfsd->handles = -1;
@@ -252,18 +303,70 @@ kernel_nfsd_start(struct kernel_nfsd *nfsd, unsigned lease, int *sock, char *why
 	return 0;
 }
 
-void
-kernel_nfsd_stop(struct kernel_nfsd *nfsd)
+static void
+nfsd_close(struct kernel_nfsd *nfsd)
 {
 	int *fds[] = { &nfsd->exports, &nfsd->handles, &nfsd->control };
 	for (unsigned i = 0; i < 3; i++) {
 		cleanup_close_(fds[i]);
 		*fds[i] = -1;
 	}
+	nfsd->pid = 0;
+}
+
+void
+kernel_nfsd_stop(struct kernel_nfsd *nfsd)
+{
+	/* Not by closing: the keeper may have the same end. */
+	shutdown(nfsd->control, SHUT_WR);
 	if (nfsd->pid > 0)
 		while (waitpid(nfsd->pid, NULL, 0) < 0 && errno == EINTR)
 			;
-	nfsd->pid = 0;
+	if (nfsd->keeper)
+		keeper_del(nfsd->keeper, KEEPER_NFSD, nfsd->key, (unsigned)strlen(nfsd->key));
+	nfsd_close(nfsd);
+}
+
+void
+kernel_nfsd_leave(struct kernel_nfsd *nfsd)
+{
+	nfsd_close(nfsd);
+}
+
+bool
+kernel_nfsd_alive(int control)
+{
+	struct pollfd pfd = { .fd = control };
+	return poll(&pfd, 1, 0) == 0;
+}
+
+int
+kernel_nfsd_keep(struct kernel_nfsd *nfsd, struct keeper *keeper, uint64_t boot)
+{
+	if (!keeper)
+		return 0;
+	/* The one that would answer for us is dead. */
+	if (!kernel_nfsd_alive(nfsd->control))
+		return -EPIPE;
+	if (nfsd->keeper)
+		return keeper_pid(keeper) ? 0 : -ENOTCONN;
+	snprintf(nfsd->key, sizeof nfsd->key, "%llx.%ld", (unsigned long long)boot, (long)nfsd->pid);
+	int err = keeper_add(keeper, KEEPER_NFSD, nfsd->key, (unsigned)strlen(nfsd->key), NULL, 0, nfsd->control);
+	if (!err)
+		nfsd->keeper = keeper;
+	return err;
+}
+
+int
+kernel_nfsd_end(int control)
+{
+	struct pollfd pfd = { .fd = control, .events = POLLIN };
+	shutdown(control, SHUT_WR);
+	int n;
+	do
+		n = poll(&pfd, 1, END_MS);
+	while (n < 0 && errno == EINTR);
+	return n > 0 ? 0 : -ETIMEDOUT;
 }
 
 /* linux/nfsd/export.h, which is not for user space in all versions. */

@@ -2,8 +2,7 @@
  * The loopback session to the kernel's nfsd: NFSv4.1 (RFC 8881 2.10) over one connection that is never made again - with it the kernel forgets
  * our layouts.  See kernel.h.
  *
- * Calls wait for their answers on the thread that makes them (workers); a loop of our own reads, answers callbacks and keeps the lease.  All that cannot be had
- * from the kernel by asking again is in struct kernel_session_state, so that a keeper can hand the socket to the next process.
+ * Calls wait for their answers on the thread that makes them (workers); a loop of our own reads, answers callbacks and keeps the lease.
  */
 #include <errno.h>
 #include <semaphore.h>
@@ -550,6 +549,13 @@ kernel_session_free(struct kernel_session *session)
 		}
 		call_end(&call);
 	}
+	atomic_store(&session->lost, true);
+	session_end(session);
+}
+
+void
+kernel_session_leave(struct kernel_session *session)
+{
 	atomic_store(&session->lost, true);
 	session_end(session);
 }

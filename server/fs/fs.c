@@ -213,6 +213,17 @@ fs_export_by_id(struct fs *fs, uint32_t id)
 	return fse;
 }
 
+bool
+fs_exports_any(struct fs *fs, bool (*is)(const struct export *export))
+{
+	LOCK_SCOPE(&fs->lock);
+	struct fs_export *fse;
+	TAILQ_FOREACH(fse, &fs->exports, link)
+		if (is(fse->export))
+			break;
+	return fse != NULL;
+}
+
 struct fs_export *
 fs_export_nested(struct fs_export *outer, int mount_id, const struct handle_native *native)
 {

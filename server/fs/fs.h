@@ -68,6 +68,9 @@ void fs_free(struct fs *fs);
 int fs_export_add(struct fs *fs, struct export *export);
 void fs_export_remove(struct fs *fs, struct export *export);
 
+/* Is there an export that IS says yes to?  IS is called with the list locked: it must not come back here. */
+bool fs_exports_any(struct fs *fs, bool (*is)(const struct export *export));
+
 /* ---- inodes; *inode gets a reference ---- */
 
 struct inode *inode_get(struct inode *inode);

@@ -24,7 +24,7 @@
 enum keeper_kind {
 	KEEPER_LEASE = 1,	/* a leased file; key: its handle.  While there are any, the keeper holds fs.lease-break-time at 0 */
 	KEEPER_LISTENER = 2,	/* a listening socket; key: its address.  Given up when no server has come for a minute */
-	KEEPER_SESSION = 3,	/* provider kernel's connection to nfsd; key: its own, blob: the session's state */
+	KEEPER_NFSD = 3,	/* provider kernel: nfsd, and the layouts it has given, last as long as this socket; key: its own */
 };
 
 struct keeper;

@@ -4,6 +4,7 @@
  */
 #include "proto/nfs4/status.h"
 #include "server/export/export.h"
+#include "server/export/former_lease.h"
 #include "server/nfs4/attr.h"
 #include "server/nfs4/way.h"
 #include "server/state/stateid.h"
@@ -58,8 +59,8 @@ size_take(struct compound *c, uint64_t size)
 		int err = fs_getattr(c->cur, &st);
 		if (err < 0)
 			return nfs4_status(err);
-		/* Growing is a truncate, too, where the kernel has a say. */
-		bool blocks = size < st.stx.stx_size || layout_writers_wait(c->cur);
+		/* Growing is a truncate, too, where the kernel has a say, or may have from before. */
+		bool blocks = size < st.stx.stx_size || layout_writers_wait(c->cur) || former_nfsd_any(c->mds);
 		uint64_t from = block ? size - size % block : 0;
 		nfsstat4 status = blocks ?
 		    way_take(c, c->cur, LAYOUT_NEED_BLOCKS, from, WAY_TO_END) : way_take_lock(c, c->cur);

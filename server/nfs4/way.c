@@ -1,9 +1,23 @@
 /* Layouts and io_lock before data is touched: see way.h. */
+#include "server/export/former_lease.h"
 #include "server/mds.h"
 #include "server/nfs4/way.h"
+#include "server/state/client.h"
 
 /* A grant that slips in between make_way and the lock costs another turn; more than a few are the client's to retry. */
 #define WAY_TURNS 3
+
+/*
+ * May the kernel guard the file for clients of before a restart?  Then no write, truncate or allocation may be begun here, since it might wait there without an
+ * end: GRACE (RFC 8881 8.4.2.1), or DELAY when only a moment, or the target, is waited for.
+ */
+static nfsstat4
+way_guarded(const struct compound *c, enum layout_need need)
+{
+	if (need == LAYOUT_NEED_READ || !former_nfsd_any(c->mds))
+		return NFS4_OK;
+	return grace_active(c->mds) ? NFS4ERR_GRACE : NFS4ERR_DELAY;
+}
 
 /* On a loop nothing waits. */
 static bool
@@ -33,7 +47,10 @@ way_take(struct compound *c, struct inode *inode, enum layout_need need, uint64_
 {
 	bool blocks = need == LAYOUT_NEED_BLOCKS;
 	bool waits = need != LAYOUT_NEED_READ && layout_writers_wait(inode);
+	nfsstat4 guarded = way_guarded(c, need);
 
+	if (guarded != NFS4_OK)
+		return guarded;
 	for (int turn = 0; turn < WAY_TURNS; turn++) {
 		bool exclusive = blocks || (waits && layout_any(inode));
 		if (waits && exclusive && c->on_loop)

@@ -40,6 +40,7 @@ struct fake {
 	bool readonly, grace, visible, by_open, open, in_way, contended;
 	unsigned clear_after;		/* layout_clear_locked() says no so many times */
 	bool writers_wait;		/* layout_writers_wait() */
+	bool former_nfsd;		/* former_nfsd_any() */
 	unsigned let_go;		/* calls of layout_let_go() */
 	nfsstat4 io_status;
 	int commit_err, setattr_err;

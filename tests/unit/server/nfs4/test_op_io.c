@@ -170,7 +170,27 @@ START_TEST(writes)
 }
 END_TEST
 
-/* PITFALLS E11: a failed flush changes the verifier, for everybody. */
+/*
+ * The kernel may guard the file for clients of before a restart: a write would wait there, so it is not begun, in grace (8.4.2.1) and as long after as it takes.
+ * To read is no harm.
+ */
+START_TEST(write_guarded)
+{
+	nfs_argop4 reading = { .nfs_argop4_u.opread = { .offset = 0, .count = 1 } };
+	arg.nfs_argop4_u.opwrite = (WRITE4args){ .offset = 4, .stable = UNSTABLE4, .data = { 3, (char *)"abc" } };
+	fake->former_nfsd = fake->grace = true;
+	ck_assert_int_eq(op_write(&fake->c, &arg, &res), NFS4ERR_GRACE);
+	fake->grace = false;
+	ck_assert_int_eq(op_write(&fake->c, &arg, &res), NFS4ERR_DELAY);
+	ck_assert_uint_eq(fake->writes, 0);
+	ck_assert(fake_unlocked(fake->c.cur));
+	ck_assert_int_eq(op_read(&fake->c, &reading, &res), NFS4_OK);
+	fake->former_nfsd = false;
+	ck_assert_int_eq(op_write(&fake->c, &arg, &res), NFS4_OK);
+	ck_assert_uint_eq(fake->writes, 1);
+}
+END_TEST
+
 /* Where a write waits in the kernel for the lease behind layouts: it is given up first, with nobody else at the file. */
 START_TEST(write_waits)
 {
@@ -188,6 +208,7 @@ START_TEST(write_waits)
 }
 END_TEST
 
+/* PITFALLS E11: a failed flush changes the verifier, for everybody. */
 START_TEST(commit_verifier)
 {
 	COMMIT4resok *ok = &res.nfs_resop4_u.opcommit.COMMIT4res_u.resok4;
@@ -219,6 +240,7 @@ main(void)
 	tcase_add_test(tc, in_the_way);
 	tcase_add_test(tc, rights);
 	tcase_add_test(tc, writes);
+	tcase_add_test(tc, write_guarded);
 	tcase_add_test(tc, write_waits);
 	tcase_add_test(tc, commit_verifier);
 	suite_add_tcase(s, tc);
