@@ -6,7 +6,9 @@
 # The image knows nothing of the tests: its init mounts what the host hands it at /host and goes on there.
 
 GUEST_CACHE=${PNFS_CACHE:-/var/cache/pnfs-block}/guest
-GUEST_PACKAGES=nfs-common,nfs-kernel-server,rpcbind,xfsprogs,kmod,iproute2,procps,socat,util-linux,dmsetup,keyutils,strace
+GUEST_PACKAGES=nfs-common,nfs-kernel-server,rpcbind,xfsprogs,kmod,iproute2,procps,socat,util-linux,dmsetup,keyutils,strace,open-iscsi,udev,sg3-utils
+# Where newer kernels come from than this host's release has: they need nothing of its userland.
+GUEST_SUITES="trixie trixie-backports"
 
 # The mirror that this host's apt uses, and its release.
 image_mirror() {
@@ -41,23 +43,62 @@ image_init() {
 	END
 }
 
-# The newest of Debian's kernels for clouds whose version begins with $KERNEL: they have NVMe and ext4 built in.
-image_kernel_package() {
-	apt-cache search --names-only "^linux-image-${KERNEL//./\\.}\\..*-cloud-amd64\$" | cut -d' ' -f1 | sort -V | tail -n 1
+# image_apt host|next get|cache ARGUMENT...: this host's apt, or one with a private list of $GUEST_SUITES, which leaves the host's alone
+image_apt() {
+	local from=$1 tool=apt-$2 state=$GUEST_CACHE/apt
+	shift 2
+	[ "$from" = host ] || set -- -o "Dir::Etc::SourceList=$state/list" -o Dir::Etc::SourceParts=/dev/null \
+		-o "Dir::State::Lists=$state/lists" -o "Dir::Cache=$state" "$@"
+	"$tool" -o APT::Sandbox::User=root "$@"
+}
+
+image_apt_update() {
+	local suite
+	mkdir -p "$GUEST_CACHE/apt/lists/partial" "$GUEST_CACHE/apt/archives/partial"
+	for suite in $GUEST_SUITES; do
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(image_mirror) $suite main"
+	done >"$GUEST_CACHE/apt/list"
+	image_apt next get update -qq >/dev/null
+}
+
+# image_kernel_newest FROM: of Debian's kernels for clouds whose version begins with $KERNEL; NVMe and ext4 are built in, no initramfs
+image_kernel_newest() {
+	image_apt "$1" cache search --names-only "^linux-image-${KERNEL//./\\.}\\..*-cloud-amd64\$" 2>/dev/null |
+		cut -d' ' -f1 | sort -V | tail -n 1
+}
+
+# image_kernel_find: FROM and PACKAGE.  The private lists are fetched when they lack what is wanted, not each time.
+image_kernel_find() {
+	local from package
+	for from in host next fetch; do
+		[ $from != fetch ] || { image_apt_update && from=next; }
+		package=$(image_kernel_newest $from)
+		[ -z "$package" ] || { echo "$from $package"; return; }
+	done
+}
+
+# image_kernel_unpack FOLDER: the kernel and its modules; from 7.0 on they are packages of their own, which the first depends on
+image_kernel_unpack() {
+	local from package parts deb
+	read -r from package <<<"$(image_kernel_find)"
+	[ -n "$package" ] || return 1
+	parts=$(image_apt "$from" cache depends "$package" | sed -n "s/^ *Depends: \(linux-[a-z]*-${package#linux-image-}\)\$/\1/p")
+	(cd "$1" && image_apt "$from" get download -q "$package" $parts >/dev/null &&
+		for deb in ./*.deb; do dpkg-deb -x "$deb" . || exit; done)
 }
 
 # image_modules FOLDER: into the root file system there, and the kernel beside the image
 image_modules() {
-	local package modules work=$1.kernel
+	local modules work=$1.kernel
 	mkdir -p "$work" "$1/lib/modules"
 	if [ "$KERNEL" = uml ]; then
 		cp -a /usr/lib/uml/modules/* "$1/lib/modules/"
 	else
-		package=$(image_kernel_package)
-		[ -n "$package" ] || return 1
-		(cd "$work" && apt-get download -q "$package" >/dev/null && dpkg-deb -x ./*.deb .) || return 1
-		cp "$work"/boot/vmlinuz-* "$GUEST_KERNEL"
-		cp -a "$work"/lib/modules/* "$1/lib/modules/"
+		image_kernel_unpack "$work" || return 1
+		cp "$(find "$work" -name 'vmlinuz*' -type f | head -n 1)" "$GUEST_KERNEL" || return 1
+		for modules in "$work"/lib/modules/* "$work"/usr/lib/modules/*; do
+			[ ! -d "$modules" ] || cp -a "$modules" "$1/lib/modules/"
+		done
 	fi
 	for modules in "$1"/lib/modules/*; do chroot "$1" depmod "${modules##*/}"; done
 }
@@ -76,7 +117,7 @@ image_build() {
 	rm -rf "$work/root"/var/lib/apt/lists/* "$work/root"/var/cache/apt/archives/*.deb \
 		"$work/root"/usr/share/doc "$work/root"/usr/share/man "$work/root"/usr/share/locale
 	rm -f "$1.tmp"
-	truncate -s 700M "$1.tmp"
+	truncate -s 800M "$1.tmp"
 	mke2fs -q -t ext4 -O ^has_journal -m 0 -d "$work/root" "$1.tmp" && mv "$1.tmp" "$1"
 	local status=$?
 	rm -rf "$work"
@@ -85,7 +126,7 @@ image_build() {
 
 # The version that an image is made for.
 image_modules_of() {
-	if [ "$KERNEL" = uml ]; then ls /usr/lib/uml/modules; else image_kernel_package; fi
+	if [ "$KERNEL" = uml ]; then ls /usr/lib/uml/modules; else image_kernel_find; fi
 }
 
 guest_image() {
@@ -94,11 +135,11 @@ guest_image() {
 		sha256sum | cut -c1-12)
 	GUEST_ROOT=$GUEST_CACHE/$KERNEL-$key.img GUEST_KERNEL=$GUEST_CACHE/$KERNEL-$key.vmlinuz
 	mkdir -p "$GUEST_CACHE"
-	[ -s "$GUEST_ROOT" ] && return 0
+	# what no run has wanted for a week was made from other packages; another tree may still want it before
+	[ -s "$GUEST_ROOT" ] && { touch "$GUEST_ROOT" "$GUEST_KERNEL"; return 0; }
+	find "$GUEST_CACHE" -maxdepth 1 -type f -name '*-*' -mtime +7 -delete
 	echo "making the guests' root file system $GUEST_ROOT"
 	(flock 9
 	[ -s "$GUEST_ROOT" ] && exit
-	# one that was made from other packages is of no use any more
-	rm -f "$GUEST_CACHE/$KERNEL"-*
 	image_build "$GUEST_ROOT") 9>"$GUEST_CACHE/lock"
 }
