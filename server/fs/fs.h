@@ -131,10 +131,10 @@ struct fs_setattr {
 	uint64_t size;
 	struct timespec atime, mtime;	/* tv_nsec UTIME_NOW: now */
 };
-/* Rights are checked by the caller's cred as POSIX has it (owner, CAP-like root); size needs write permission unless may_write. */
+/* Rights are checked by the caller's cred as POSIX has it (owner, CAP-like root); size needs write permission unless may_write.  Durable when it returns 0. */
 int fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_setattr *set, bool may_write);
 
-/* Directory operations check write and search permission, sticky bits included.  BEFORE and AFTER (may be NULL): the
+/* Directory operations check write and search permission, sticky bits included, and are durable when they return 0.  BEFORE and AFTER (may be NULL): the
  * directory's change, atomic only if the return value of fs_change_atomic() says so. */
 struct fs_change { uint64_t before, after; };
 /* Always false so far: a local process may change the directory between the two (change_info4, RFC 8881 3.3.3). */

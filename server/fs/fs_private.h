@@ -212,6 +212,11 @@ int posix_stat(int fd, unsigned mask, struct statx *stx);
 bool posix_in_group(const struct fs_cred *cred, gid_t gid);
 /* As a write by somebody who is not root does: suid and sgid go. */
 int posix_kill_sid(struct inode *inode);
+/*
+ * What was done to a directory's names, or to attributes, is durable when it returns 0: clients take these operations to be synchronous, and Linux' fsync of a
+ * directory asks nothing of the server.  No dir_lock held: operations under way together share one log force.
+ */
+int posix_settle(struct inode *inode);
 /* Cached clean pages that hold any byte of the range. */
 void posix_drop_pages(int fd, uint64_t offset, uint64_t len);
 /* One child of DIR, never through another mount; priv of an export. */

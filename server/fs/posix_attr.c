@@ -229,5 +229,5 @@ fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_seta
 	if (!err && (set->what & (FS_SET_ATIME | FS_SET_MTIME)))
 		err = set_times(inode, set);
 	change_bump(inode->priv);
-	return err;
+	return err ? err : posix_settle(inode);
 }

@@ -160,3 +160,22 @@ fs_commit(struct inode *inode, bool coherent)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	return 0;
 }
+
+/*
+ * XFS's fsync of a directory, and of a file without dirty pages, is a log force: what nfsd does after such operations (commit_metadata).  What cannot be
+ * opened - links, files with somebody else's lease, those that are executed - goes the long way.
+ */
+int
+posix_settle(struct inode *inode)
+{
+	if (S_ISREG(inode->type)) {
+		int fd = inode_data_fd(inode);
+		if (fd >= 0)
+			return fsync(fd) < 0 ? note_error(inode, -errno) : 0;
+	} else if (S_ISDIR(inode->type)) {
+		CLEANUP_CLOSE int fd = inode_reopen(inode, O_RDONLY | O_DIRECTORY);
+		if (fd >= 0)
+			return fsync(fd) < 0 ? -errno : 0;
+	}
+	return syncfs(inode->export->mount_fd) < 0 ? -errno : 0;
+}

@@ -36,9 +36,9 @@ dir_begin(struct dir_change *d, struct inode *dir, const struct fs_cred *cred, s
 	return err;
 }
 
-/* Tell what came of it. */
-static void
-dir_end(struct dir_change *d, bool changed)
+/* Tell what came of it; a change is durable then, or ERR says why not. */
+static int
+dir_end(struct dir_change *d, bool changed, int err)
 {
 	struct fs_stat after;
 	if (changed)
@@ -48,6 +48,8 @@ dir_end(struct dir_change *d, bool changed)
 		d->change->after = changed && !fs_getattr(d->dir, &after) ? after.change : d->st.change;
 	}
 	pthread_mutex_unlock(&d->dir->priv->dir_lock);
+	int unsettled = changed ? posix_settle(d->dir) : 0;
+	return err ? err : unsettled;
 }
 
 /* In a sticky directory only the owners of file and directory, and root, may take a name away. */
@@ -97,6 +99,15 @@ node_make(int dir_fd, const char *name, const struct node *n)
 	}
 }
 
+/* The caller gets no inode with an error, also if it was found before that: BEFORE. */
+static int
+created(int err, int before, struct inode **inode)
+{
+	if (err && !before)
+		inode_put(*inode);
+	return err;
+}
+
 static int
 create_node(struct inode *dir, const char *name, unsigned len, const struct fs_cred *cred, const struct node *n,
     struct inode **inode, struct fs_change *change)
@@ -123,8 +134,7 @@ create_node(struct inode *dir, const char *name, unsigned len, const struct fs_c
 		inode_put(*inode);
 		err = -ENOENT;
 	}
-	dir_end(&d, made);
-	return err;
+	return created(dir_end(&d, made, err), err, inode);
 }
 
 /* The inode of a file just created, with its first and only description. */
@@ -170,8 +180,7 @@ fs_create(struct inode *dir, const char *name, unsigned len, const struct fs_cre
 	}
 	if (fd >= 0)
 		err = adopt_file(dir->priv->fse, fd, inode);
-	dir_end(&d, fd >= 0);
-	return err;
+	return created(dir_end(&d, fd >= 0, err), err, inode);
 }
 
 int
@@ -231,8 +240,7 @@ fs_remove(struct inode *dir, const char *name, unsigned len, const struct fs_cre
 		err = errno != EISDIR || unlinkat(dir->fd, buf, AT_REMOVEDIR) < 0 ? -errno : 0;
 	if (!err)
 		inode_name_removed(dir->priv->fse, &gone);
-	dir_end(&d, !err);
-	return err;
+	return dir_end(&d, !err, err);
 }
 
 /* Two directories, locked in the order of their addresses; one if they are the same. */
@@ -247,7 +255,7 @@ dirs_begin(struct dir_change *from, struct inode *from_dir, struct fs_change *fr
 		return err;
 	err = from_first ? dir_begin(to, to_dir, cred, to_change) : dir_begin(from, from_dir, cred, from_change);
 	if (err)
-		dir_end(first, false);
+		dir_end(first, false, err);
 	return err;
 }
 
@@ -314,9 +322,10 @@ fs_rename(struct inode *from, const char *oldname, unsigned oldlen, struct inode
 		return err;
 	bool same = from == to;
 	err = rename_locked(&f, oldbuf, same ? &f : &t, newbuf, cred);
-	dir_end(&f, !err);
+	bool changed = !err;
+	err = dir_end(&f, changed, err);
 	if (!same)
-		dir_end(&t, !err);
+		err = dir_end(&t, changed, err);
 	else if (to_change && from_change)
 		*to_change = *from_change;
 	return err;
@@ -342,6 +351,5 @@ fs_link(struct inode *inode, struct inode *dir, const char *name, unsigned len, 
 		err = -errno;
 	else
 		change_bump(inode->priv);
-	dir_end(&d, !err);
-	return err;
+	return dir_end(&d, !err, err);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -238,6 +239,84 @@ START_TEST(bad_symlink_targets)
 }
 END_TEST
 
+/* ---- what was answered stays, whatever happens next ---- */
+
+#define GOINGDOWN _IOR('X', 125, uint32_t)	/* XFS_IOC_GOINGDOWN */
+#define NO_LOG_FLUSH 2u
+
+/* Each is the last thing that was done, so that nothing that came after took it along into the log. */
+enum last_thing { LAST_CREATE, LAST_MKDIR, LAST_SYMLINK, LAST_LINK, LAST_RENAME, LAST_MOVE, LAST_REMOVE, LAST_SIZE, LAST_MODE, LAST_LINK_OWNER, LAST_THINGS };
+
+static void
+do_last(struct fs_env *env, enum last_thing what, struct inode *file, struct inode *dir, struct inode *symlink)
+{
+	struct fs_setattr set = { .what = FS_SET_SIZE, .size = 12345 };
+	struct inode *made = NULL;
+	switch (what) {
+	case LAST_CREATE: ck_assert_ok(fs_create(env->root, "made", 4, &alice, 0644, &made, NULL)); break;
+	case LAST_MKDIR: ck_assert_ok(fs_mkdir(env->root, "made", 4, &alice, 0755, &made, NULL)); break;
+	case LAST_SYMLINK: ck_assert_ok(fs_symlink(env->root, "made", 4, &alice, "t", 1, &made, NULL)); break;
+	case LAST_LINK: ck_assert_ok(fs_link(file, env->root, "made", 4, &root_cred, NULL)); break;
+	case LAST_RENAME: ck_assert_ok(fs_rename(env->root, "file", 4, env->root, "made", 4, &root_cred, NULL, NULL)); break;
+	case LAST_MOVE: ck_assert_ok(fs_rename(env->root, "file", 4, dir, "moved", 5, &root_cred, NULL, NULL)); break;
+	case LAST_REMOVE: ck_assert_ok(fs_remove(env->root, "file", 4, &root_cred, NULL)); break;
+	case LAST_MODE: set = (struct fs_setattr){ .what = FS_SET_MODE, .mode = 0123 }; /* FALLTHROUGH */
+	case LAST_SIZE: ck_assert_ok(fs_setattr(file, &root_cred, &set, false)); break;
+	case LAST_LINK_OWNER:
+		set = (struct fs_setattr){ .what = FS_SET_UID, .uid = 1001 };
+		ck_assert_ok(fs_setattr(symlink, &root_cred, &set, false));
+		break;
+	case LAST_THINGS: break;
+	}
+	if (made)
+		inode_put(made);
+}
+
+static void
+ck_last(enum last_thing what)
+{
+	char path[128];
+	struct stat st = { 0 }, made = { 0 };
+	snprintf(path, sizeof path, "%s/made", xfs.mnt);
+	bool is_made = lstat(path, &made) == 0;
+	ck_assert_msg(is_made == (what <= LAST_RENAME), "%d: made", what);
+	snprintf(path, sizeof path, "%s/file", xfs.mnt);
+	bool file = lstat(path, &st) == 0;
+	ck_assert_msg(file == (what < LAST_RENAME || what > LAST_REMOVE), "%d: file", what);
+	ck_assert_int_eq(st.st_size, what == LAST_SIZE ? 12345 : 0);
+	ck_assert_uint_eq(st.st_mode & 07777, file ? what == LAST_MODE ? 0123 : 0600 : 0);
+	snprintf(path, sizeof path, "%s/dir/moved", xfs.mnt);
+	ck_assert_msg((lstat(path, &st) == 0) == (what == LAST_MOVE), "%d: moved", what);
+	snprintf(path, sizeof path, "%s/symlink", xfs.mnt);
+	ck_assert_int_eq(lstat(path, &st), 0);
+	ck_assert_uint_eq(st.st_uid, what == LAST_LINK_OWNER ? 1001 : 0);
+}
+
+START_TEST(names_and_attributes_survive_a_crash)
+{
+	static const char *const all[] = { "made", "file", "dir/moved", "dir", "symlink" };
+	struct fs_env env;
+	char path[128];
+	uint32_t flags = NO_LOG_FLUSH;
+	env_open(&env);
+	struct inode *symlink, *file = env_create(&env, "file", 0600), *dir = env_mkdir(env.root, "dir", 0700);
+	ck_assert_ok(fs_symlink(env.root, "symlink", 7, &root_cred, "t", 1, &symlink, NULL));
+	ck_assert_int_eq(syncfs(env.export->mount_fd), 0);
+	do_last(&env, (enum last_thing)_i, file, dir, symlink);
+	ck_assert_int_eq(ioctl(env.export->mount_fd, GOINGDOWN, &flags), 0);
+	inode_put(symlink);
+	inode_put(file);
+	inode_put(dir);
+	env_close(&env);
+	xfs_fixture_remount(&xfs);
+	ck_last((enum last_thing)_i);
+	for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
+		snprintf(path, sizeof path, "%s/%s", xfs.mnt, all[i]);
+		remove(path);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -254,5 +333,6 @@ main(void)
 	tcase_add_test(tc, rename_rules);
 	tcase_add_test(tc, link_rules);
 	tcase_add_test(tc, bad_symlink_targets);
+	tcase_add_loop_test(tc, names_and_attributes_survive_a_crash, 0, LAST_THINGS);
 	return fs_fixture_main(suite);
 }
