@@ -24,6 +24,7 @@ unit_tests = \
 	tests/unit/client/test_recover \
 	tests/unit/client/test_topology \
 	tests/unit/client/test_url \
+	tests/unit/guest/test_expect \
 	tests/unit/proto/layout/test_layout_xdr \
 	tests/unit/proto/nfs4/test_attrs \
 	tests/unit/proto/nfs4/test_cb_channel \
@@ -128,6 +129,10 @@ ENGINE_FIXTURE = $(FAKE_MDS) tests/unit/client/engine_fixture.c tests/unit/clien
 tests_unit_client_test_mds_SOURCES = tests/unit/client/test_mds.c $(ENGINE_FIXTURE)
 tests_unit_client_test_mds_cb_SOURCES = tests/unit/client/test_mds_cb.c $(ENGINE_FIXTURE)
 
+# The judge of power cuts (scripts/test-crash).
+tests_unit_guest_test_expect_SOURCES = tests/unit/guest/test_expect.c \
+	tests/guest/crash/crash.h tests/guest/crash/expect.c tests/guest/crash/journal.c
+
 # State without a server.
 STATE_FAKE = tests/unit/server/state/fake_state.c tests/unit/server/state/fake_state.h
 tests_unit_server_state_test_lock_SOURCES = tests/unit/server/state/test_lock.c $(STATE_FAKE)
@@ -224,6 +229,8 @@ EXTRA_DIST += \
 	tests/conformance/expected-minor2.txt \
 	tests/conformance/pynfs_results.py \
 	tests/conformance/run-pynfs \
+	tests/guest/crash/cycle.sh \
+	tests/guest/crash/init \
 	tests/guest/hosts.sh \
 	tests/guest/image.sh \
 	tests/guest/inside/agent \
@@ -256,6 +263,16 @@ EXTRA_DIST += \
 noinst_PROGRAMS += tests/guest/tool/tool
 tests_guest_tool_tool_SOURCES = tests/guest/tool/main.c tests/guest/tool/model.c tests/guest/tool/tool.h tests/guest/tool/tree.c
 tests_guest_tool_tool_LDADD =
+# What scripts/test-crash runs.
+noinst_PROGRAMS += tests/guest/crash/crash
+tests_guest_crash_crash_SOURCES = \
+	tests/guest/crash/check.c \
+	tests/guest/crash/crash.h \
+	tests/guest/crash/expect.c \
+	tests/guest/crash/journal.c \
+	tests/guest/crash/main.c \
+	tests/guest/crash/write.c
+tests_guest_crash_crash_LDADD = libpnfs.la
 # The load generator and the floor that scripts/bench measures with.
 noinst_PROGRAMS += tests/bench/echod tests/bench/mdsload
 tests_bench_echod_SOURCES = tests/bench/echod.c

@@ -1,6 +1,6 @@
 # The hosts of a test: guests under user-mode-linux or QEMU on a private bridge, and this host.  Sourced by scripts/test-guest.
 #
-#	net_up				bridge and taps, in the network namespace of its own that the script runs in
+#	net_up [NUMBER...]		bridge and taps (of guests 2 3 4), in the network namespace of its own that the script runs in
 #	guest_start NAME ROLE NUMBER	boot (ROLE client|server); GUEST_PID[NAME]
 #	guest_stop NAME			power off; guest_kill NAME: as pulling the plug
 #	on NAME [SECONDS] <<'END'	run a script on a guest, or on the host that serves ("server")
@@ -16,7 +16,7 @@ net_up() {
 	ip link add br0 type bridge
 	ip addr add $HOST_ADDRESS/24 dev br0
 	ip link set br0 up
-	for n in 2 3 4; do
+	for n in ${*:-2 3 4}; do
 		# without vnet_hdr user-mode-linux drops every large frame
 		ip tuntap add dev tap$n mode tap vnet_hdr
 		ip link set tap$n master br0 up
