@@ -37,7 +37,7 @@ crash_sleep() {
 crash_await() {
 	local i
 	for ((i = 0; i < $3 * 20; i++)); do
-		grep -q "$2" "$1" && return 0
+		grep -qs "$2" "$1" && return 0
 		sleep .05
 	done
 	return 1
