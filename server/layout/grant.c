@@ -192,19 +192,19 @@ grant_lease(struct grant *g)
 	if (g->file->lease)
 		return NFS4_OK;
 	int err = ops->lease(inode, &lease, &why);
-	if (err == -EAGAIN && why != REASON_LOCAL_OPEN)
-		return refuse(g, NFS4ERR_LAYOUTTRYLATER, why);
-	/* A local open may last: the client had better use READ and WRITE (XFS.md). */
-	if (err == -EAGAIN || err == -ENOTSUP)
+	if (err == -ENOTSUP)
 		return refuse(g, NFS4ERR_LAYOUTUNAVAILABLE, why);
-	if (err) {
-		g->answer->why = why;
-		return nfs4_status(err);
-	}
+	if (err && err != -EAGAIN)
+		return refuse(g, nfs4_status(err), why);
+	bool later = true;
 	pthread_mutex_lock(&g->mds->state_lock);
-	layout_file_lease_locked(g->file, lease);
+	if (!err)
+		layout_file_lease_locked(g->file, lease);
+	/* A local open may last: the client had better use READ and WRITE (XFS.md). */
+	else if (why == REASON_LOCAL_OPEN)
+		later = layout_file_opened_locked(g->file);
 	pthread_mutex_unlock(&g->mds->state_lock);
-	return NFS4_OK;
+	return err ? refuse(g, later ? NFS4ERR_LAYOUTTRYLATER : NFS4ERR_LAYOUTUNAVAILABLE, why) : NFS4_OK;
 }
 
 /* For writing: some way on, as zeros may have to be filled in. */

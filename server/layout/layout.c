@@ -69,6 +69,26 @@ file_wait_locked(struct layout_file *file)
 	layouts_kick_locked(file->layouts);
 }
 
+/*
+ * Most local opens are over in a moment, but LAYOUTUNAVAILABLE makes the Linux client do its I/O through us for two minutes: it is told to ask again
+ * (LAYOUTTRYLATER: after 100 ms, 200 ms, ...) for this long.  Not for longer, as its I/O waits meanwhile.
+ */
+#define OPENED_WAIT_MS 1000
+/* Then nobody is made to wait for this long. */
+#define OPENED_FORGET_MS 10000
+
+bool
+layout_file_opened_locked(struct layout_file *file)
+{
+	uint64_t now = mds_now_ms();
+
+	if (!file->opened_ms) {
+		file->opened_ms = now;
+		file_wait_locked(file);
+	}
+	return now - file->opened_ms < OPENED_WAIT_MS;
+}
+
 static void
 file_drop_wants_locked(struct layout_file *file, uint64_t now)
 {
@@ -80,7 +100,9 @@ file_drop_wants_locked(struct layout_file *file, uint64_t now)
 	file->nwants = n;
 	if (file->not_before_ms <= now)
 		file->not_before_ms = 0;
-	if (file->waiting && !n && !file->not_before_ms && file->linger_ms <= now) {
+	if (now - file->opened_ms >= OPENED_FORGET_MS)
+		file->opened_ms = 0;
+	if (file->waiting && !n && !file->not_before_ms && !file->opened_ms && file->linger_ms <= now) {
 		TAILQ_REMOVE(&file->layouts->waiting, file, of_waiting);
 		file->waiting = false;
 	}
@@ -161,6 +183,8 @@ layout_file_lease_locked(struct layout_file *file, struct layout_lease *lease)
 	if (layout_writers_wait(file->inode) && !lease != !file->lease)
 		atomic_fetch_add(&file->inode->layouts, lease ? 1u : -1u);
 	file->lease = lease;
+	if (lease)
+		file->opened_ms = 0;
 }
 
 struct layout_lease *

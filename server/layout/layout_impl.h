@@ -92,12 +92,13 @@ struct layout_file {
 	bool broken;			/* a local process waits: everything is recalled */
 	bool unlease_queued;
 	uint64_t not_before_ms;		/* no grants before: just unleased after a break */
+	uint64_t opened_ms;		/* since when a local open has kept it from being leased; 0: it has not, lately */
 	uint64_t linger_ms;		/* the lease stays until then though no layout is out; 0: one is, or there is no lease */
 	struct want wants[LAYOUT_WANTS];
 	unsigned nwants;
 	struct work unlease;
 	TAILQ_ENTRY(layout_file) of_layouts, of_waiting;
-	bool waiting;			/* in layouts->waiting: has wants or not_before_ms */
+	bool waiting;			/* in layouts->waiting: has wants, not_before_ms or opened_ms */
 };
 
 /* ---- holders, fences (holder.c) ---- */
@@ -215,6 +216,8 @@ void layout_file_lease_locked(struct layout_file *file, struct layout_lease *lea
 struct layout_lease *layout_file_unlease_locked(struct layout_file *file);
 /* Give it up.  io_lock still held, state_lock not; FILE is busy. */
 void layout_file_unlease(struct layout_file *file, struct layout_lease *lease);
+/* A local open keeps it from being leased: is it worth asking again soon? */
+bool layout_file_opened_locked(struct layout_file *file);
 /* LEASE on FILE is going to be given up at once: if it was broken, the next one has to wait a moment. */
 void layout_file_rest_locked(struct layout_file *file, const struct layout_lease *lease);
 

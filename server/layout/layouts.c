@@ -150,7 +150,7 @@ file_free(struct layouts *layouts, struct layout_file *file)
 
 	layout_file_lease_locked(file, NULL);
 	file->nwants = 0;
-	file->not_before_ms = 0;
+	file->not_before_ms = file->opened_ms = 0;
 	file->busy = 0;
 	if (file->waiting)
 		TAILQ_REMOVE(&layouts->waiting, file, of_waiting);

@@ -130,7 +130,6 @@ END_TEST
 START_TEST(failures)
 {
 	static const struct { int lease, map; enum reason why; nfsstat4 status; } cases[] = {
-		{ -EAGAIN, 0, REASON_LOCAL_OPEN, NFS4ERR_LAYOUTUNAVAILABLE },
 		{ -EAGAIN, 0, REASON_NONE, NFS4ERR_LAYOUTTRYLATER },
 		{ -ENOTSUP, 0, REASON_REFLINKED, NFS4ERR_LAYOUTUNAVAILABLE },
 		{ -EIO, 0, REASON_IO_ERROR, NFS4ERR_IO },
@@ -158,6 +157,40 @@ START_TEST(failures)
 	w.lease_err = w.map_err = 0;
 	w.why = REASON_NONE;
 	ck_assert_int_eq(fake_get(0, file, &open, true, 0, U).status, NFS4_OK);
+}
+END_TEST
+
+/* Somebody has it open: that may be over in a moment, but nobody waits for long. */
+START_TEST(local_open)
+{
+	struct fake_file *file = fake_file_new(64 * U);
+	stateid4 open = fake_open(0, file, true);
+
+	for (unsigned round = 0; round < 2; round++) {
+		w.lease_err = -EAGAIN;
+		w.why = REASON_LOCAL_OPEN;
+		for (unsigned ms = 0; ms < 10000; ms += 200) {
+			struct fake_got got = fake_get(0, file, &open, true, 0, U);
+			ck_assert_int_eq(got.status, ms < 1000 ? NFS4ERR_LAYOUTTRYLATER : NFS4ERR_LAYOUTUNAVAILABLE);
+			ck_assert_int_eq(got.a.why, REASON_LOCAL_OPEN);
+			fake_pass(200);
+		}
+		/* Forgotten, or at once when it can be had. */
+		if (round == 0) {
+			fake_pass(200);
+			ck_assert_ptr_null(layout_file_find(file->inode));
+		}
+	}
+	w.lease_err = 0;
+	w.why = REASON_NONE;
+	struct fake_got got = fake_get(0, file, &open, true, 0, U);
+	ck_assert_int_eq(got.status, NFS4_OK);
+	bool present;
+	ck_assert_int_eq(fake_return(0, file, &got.a.sid, 0, UINT64_MAX, &present), NFS4_OK);
+	fake_pass(100);
+	w.lease_err = -EAGAIN;
+	w.why = REASON_LOCAL_OPEN;
+	ck_assert_int_eq(fake_get(0, file, &open, true, 0, U).status, NFS4ERR_LAYOUTTRYLATER);
 }
 END_TEST
 
@@ -262,6 +295,6 @@ END_TEST
 int
 main(void)
 {
-	const TTest *const tests[] = { first_grant, unaligned_ask, room_for_extents, sequential_gib, failures, races_with_map };
+	const TTest *const tests[] = { first_grant, unaligned_ask, room_for_extents, sequential_gib, failures, local_open, races_with_map };
 	return fake_suite("grant", tests, sizeof tests / sizeof *tests);
 }
