@@ -156,20 +156,29 @@ crash_start() {
 	# nfsd grants nothing in its first ten seconds: one cycle in eight looks at those
 	crash_roll 8
 	[ "$PROVIDER" = plain ] || [ "$ROLLED" = 0 ] || sleep 10
-	crash_clients $((SEED * 100000 + $1)) || { CYCLE_TEXT="the clients do not start"; return 1; }
+	crash_clients $((SEED * 100000 + $1)) && crash_alive || { CYCLE_TEXT="the clients do not start"; return 1; }
+}
+
+# Work goes on: the journal grows, by 50 records at least.
+crash_alive() {
+	local i before
+	before=$(stat -c %s "$C/journal")
+	for ((i = 0; i < 300; i++)); do
+		[ "$(stat -c %s "$C/journal")" -lt $((before + 1600)) ] || return 0
+		sleep .1
+	done
+	return 1
 }
 
 # The disk as it is when the guest and the clients are stopped is what it would be if they were killed; then they go on.
 crash_freeze() {
-	local before
-	before=$(stat -c %s "$C/journal")
 	crash_moment STOP
-	[ "$(stat -c %s "$C/journal")" -gt "$before" ] || { echo "BAD guest: nothing was done since the last" >"$C/verdict"; return 1; }
 	cp --sparse=never "$C/disk" "$C/frozen"
 	cp "$C/journal" "$C/frozen-journal"
 	kill -CONT "${CLIENTS[@]}"
 	crash_kernels CONT
-	crash_judge "$C/frozen" "$C/frozen-journal" >"$C/verdict" 2>&1
+	crash_judge "$C/frozen" "$C/frozen-journal" >"$C/verdict" 2>&1 || return 1
+	crash_alive || { echo "BAD guest: hardly anything is done any more" >>"$C/verdict"; return 1; }
 }
 
 crash_kill() {
