@@ -3,7 +3,7 @@
 #
 #	world_private "$@"		re-run the script in a mount namespace of its own (first thing)
 #	world_init NAME [MiB]		folder $W, image, loop device $LOOP, XFS mounted on $MNT, LUN at $LUN
-#	world_folder NAME [MiB]		the folder and the empty image only
+#	world_folder NAME [MiB]		the folder and the empty image only; world_disk: the XFS, without a target
 #	world_mds [block|scsi] [key=value...]	start pnfs-mds ($MDS_PID, $MDS_PORT, $URL = nfs://.../ of the export)
 #	world_mds_stop, world_mds_kill	orderly; kill -9 (the keeper goes on)
 #	world_keeper			the keeper's process, or nothing
@@ -83,11 +83,16 @@ world_folder() {
 
 world_init() {
 	world_folder "$@"
+	world_disk
+	world_target_start
+}
+
+# The XFS in the image.
+world_disk() {
 	# Buffered like tgtd's: mixing direct and buffered I/O on one image shuts XFS down.
 	LOOP=$(losetup --find --show --direct-io=off "$IMAGE") || world_fail "no loop device"
 	mkfs.xfs -q "$LOOP" || world_fail "mkfs.xfs"
 	mount -t xfs "$LOOP" "$MNT" || world_fail "mount"
-	world_target_start
 }
 
 # world_mds [block|scsi] [key=value ...]: settings of [server], or of [device] with "device.key=value", or "opts=..." for the export.

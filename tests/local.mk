@@ -237,10 +237,12 @@ EXTRA_DIST += \
 	tests/guest/inside/init \
 	tests/guest/inside/lib.sh \
 	tests/guest/run.sh \
+	tests/guest/san.sh \
 	tests/guest/scenarios/conflict.sh \
 	tests/guest/scenarios/data.sh \
 	tests/guest/scenarios/figures.sh \
 	tests/guest/scenarios/names.sh \
+	tests/guest/scenarios/scsi.sh \
 	tests/guest/scenarios/stress.sh \
 	tests/guest/server.sh \
 	tests/integ/guest.sh \
@@ -261,7 +263,8 @@ EXTRA_DIST += \
 	tests/integ/wire/wire.sh
 # What scenarios in guests run.
 noinst_PROGRAMS += tests/guest/tool/tool
-tests_guest_tool_tool_SOURCES = tests/guest/tool/main.c tests/guest/tool/model.c tests/guest/tool/tool.h tests/guest/tool/tree.c
+tests_guest_tool_tool_SOURCES = tests/guest/tool/insist.c tests/guest/tool/main.c tests/guest/tool/model.c tests/guest/tool/tool.h \
+	tests/guest/tool/tree.c
 tests_guest_tool_tool_LDADD =
 # What scripts/test-crash runs.
 noinst_PROGRAMS += tests/guest/crash/crash

@@ -1,8 +1,9 @@
 # The hosts of a test: guests under user-mode-linux or QEMU on a private bridge, and this host.  Sourced by scripts/test-guest.
 #
-#	net_up [NUMBER...]		bridge and taps (of guests 2 3 4), in the network namespace of its own that the script runs in
-#	guest_start NAME ROLE NUMBER	boot (ROLE client|server); GUEST_PID[NAME]
+#	net_up [NUMBER...]		bridge and taps (of guests 2 3 4 5), in the network namespace of its own that the script runs in
+#	guest_start NAME ROLE NUMBER	boot (ROLE client|server|san); GUEST_PID[NAME]
 #	guest_stop NAME			power off; guest_kill NAME: as pulling the plug
+#	guest_freeze NAME, guest_thaw NAME	not an instruction more, and on again
 #	on NAME [SECONDS] <<'END'	run a script on a guest, or on the host that serves ("server")
 #	on NAME [SECONDS] -- COMMAND	the same for a single line
 #	on_each "NAME..." COMMAND	one after the other
@@ -16,7 +17,7 @@ net_up() {
 	ip link add br0 type bridge
 	ip addr add $HOST_ADDRESS/24 dev br0
 	ip link set br0 up
-	for n in ${*:-2 3 4}; do
+	for n in ${*:-2 3 4 5}; do
 		# without vnet_hdr user-mode-linux drops every large frame
 		ip tuntap add dev tap$n mode tap vnet_hdr
 		ip link set tap$n master br0 up
@@ -35,26 +36,34 @@ guest_words() {
 	echo "quiet init=/sbin/guest-init guest.host=$3 guest.name=$1 guest.role=$2 guest.address=${GUEST_ADDRESS[$1]}"
 }
 
+# For SCSI layouts a client reaches the disk by iSCSI alone.
+guest_has_disk() {
+	[ "${LAYOUT:-block}" = block ] || [ "$1" != client ]
+}
+
 # Both in the background, as leaders of groups of their own.
 guest_run_uml() {
-	local name=$1 role=$2 number=$3
+	local name=$1 role=$2 number=$3 disk=
 	mkdir -p "$W/uml"
+	guest_has_disk "$role" && disk=ubd1c=$IMAGE
 	# the disk is shared with others and cached by the host, as the loop device is: no flags but c
 	TMPDIR=/dev/shm setsid linux.uml mem=${GUEST_MEMORY:-768}M uml_dir="$W/uml" umid="$name" \
-		ubd0="$W/$name.cow,$GUEST_ROOT" ubd1c="$IMAGE" root=/dev/ubda ro rootfstype=ext4 \
+		ubd0="$W/$name.cow,$GUEST_ROOT" $disk root=/dev/ubda ro rootfstype=ext4 \
 		con0=null,fd:1 con=null $(guest_words "$name" "$role" "$W/host") \
 		"vec0:transport=tap,ifname=tap$number,depth=128,gro=1" </dev/null >"$W/$name.console" 2>&1 &
 }
 
 guest_run_qemu() {
-	local name=$1 role=$2 number=$3
+	local name=$1 role=$2 number=$3 disk=()
+	guest_has_disk "$role" &&
+		disk=(-drive "if=none,id=data,format=raw,cache=writeback,file.locking=off,file=$IMAGE" -device virtio-blk-pci,drive=data)
 	tar -c -f "$W/host.tar" -C "$W/host" .
 	truncate -s %512 "$W/host.tar"
 	setsid qemu-system-x86_64 -accel tcg -cpu max -m ${GUEST_MEMORY:-768} -nodefaults -display none -serial stdio -no-reboot \
 		-kernel "$GUEST_KERNEL" -append "console=ttyS0 panic=-1 root=/dev/nvme0n1 rw $(guest_words "$name" "$role" /dev/vda)" \
 		-drive if=none,id=root,format=raw,snapshot=on,file="$GUEST_ROOT" -device nvme,drive=root,serial=root \
 		-drive if=none,id=host,format=raw,readonly=on,file.locking=off,file="$W/host.tar" -device virtio-blk-pci,drive=host \
-		-drive if=none,id=data,format=raw,cache=writeback,file.locking=off,file="$IMAGE" -device virtio-blk-pci,drive=data \
+		"${disk[@]}" \
 		-netdev tap,id=net,ifname=tap$number,script=no,downscript=no -device virtio-net-pci,netdev=net,mac=52:54:00:00:00:0$number \
 		-device virtio-rng-pci </dev/null >"$W/$name.console" 2>&1 &
 }
@@ -98,6 +107,15 @@ guest_kill() {
 	wait "${GUEST_PID[$1]}" 2>/dev/null
 	unset "GUEST_PID[$1]"
 	rm -f "$W/$1.cow"
+}
+
+# The emulator alone: what it traces does not run without it, and a stop of its own would be an event of the guest's.
+guest_freeze() {
+	kill -STOP "${GUEST_PID[$1]}"
+}
+
+guest_thaw() {
+	kill -CONT "${GUEST_PID[$1]}"
 }
 
 # How much slower than an idle machine: runnable tasks for each processor beside our own two; an emulated one is slow by itself.

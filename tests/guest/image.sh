@@ -136,7 +136,7 @@ guest_image() {
 	GUEST_ROOT=$GUEST_CACHE/$KERNEL-$key.img GUEST_KERNEL=$GUEST_CACHE/$KERNEL-$key.vmlinuz
 	mkdir -p "$GUEST_CACHE"
 	# what no run has wanted for a week was made from other packages; another tree may still want it before
-	[ -s "$GUEST_ROOT" ] && { touch "$GUEST_ROOT" "$GUEST_KERNEL"; return 0; }
+	[ -s "$GUEST_ROOT" ] && { touch -c "$GUEST_ROOT" "$GUEST_KERNEL"; return 0; }
 	find "$GUEST_CACHE" -maxdepth 1 -type f -name '*-*' -mtime +7 -delete
 	echo "making the guests' root file system $GUEST_ROOT"
 	(flock 9

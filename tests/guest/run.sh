@@ -1,7 +1,9 @@
 # Scenarios: named, started, judged.  Sourced by scripts/test-guest.
 #
-#	scenario NAME VERSIONS GUESTS QUICK	declares the function scenario_NAME: minor versions ("1 2"), clients it needs ("a", "a b"),
-#						and the minor versions that --quick runs it with
+#	scenario NAME VERSIONS GUESTS QUICK [LAYOUT]
+#						declares the function scenario_NAME: minor versions ("1 2"), clients it needs ("a", "a b"),
+#						the minor versions that --quick runs it with, and the layout type if it is for one only.
+#						--quick with SCSI layouts runs only what is for them
 #	$VERSION, $FOLDER			while it runs: 4.1 or 4.2; its folder's name
 #
 # A line of its output that begins with FIGURE is shown when it passed, too.
@@ -12,7 +14,7 @@ passed=0 failed=0 skipped=0
 declare -A GUEST_NUMBER=([a]=2 [b]=3)
 
 scenario() {
-	SCENARIOS+=("$1|$2|$3|$4")
+	SCENARIOS+=("$1|$2|$3|$4|${5:-}")
 }
 
 # How long random operations go on: --seconds, or what --quick allows.
@@ -44,7 +46,9 @@ run_wanted() {
 run_guests() {
 	local guest
 	for guest in $1; do
-		[ -n "${GUEST_PID[$guest]:-}" ] || guest_start "$guest" client "${GUEST_NUMBER[$guest]}" || return 1
+		[ -z "${GUEST_PID[$guest]:-}" ] || continue
+		guest_start "$guest" client "${GUEST_NUMBER[$guest]}" || return 1
+		[ "$LAYOUT" = block ] || san_attach "$guest" || return 1
 	done
 }
 
@@ -73,13 +77,14 @@ run_autopsy() {
 		guest_kill "$guest"
 	done
 	server_guest && { echo "--- pnfs-mds"; on_guest server 10 'tail -n 30 /run/mds/log; dmesg | tail -n 15'; }
+	[ "$LAYOUT" = block ] || { echo "--- san"; on_guest san 10 'dmesg | tail -n 15'; }
 	[ "$SERVER_KIND" = ours ] && { echo "--- pnfs-mds"; tail -n 30 "$W/mds.log"; }
 }
 
 run_one() {
 	local name=$1 guests=$2 log status verdict ops start=$SECONDS
 	FOLDER=$name-$VERSION log=$W/$FOLDER.log
-	run_guests "$guests" || { failed=$((failed + 1)); echo "RESULT name=$FOLDER kernel=$KERNEL server=$SERVER_KIND fail"; return; }
+	run_guests "$guests" || { failed=$((failed + 1)); echo "RESULT name=$FOLDER kernel=$KERNEL server=$SERVER_KIND layout=$LAYOUT fail"; return; }
 	(run_body "$name" "$guests") >"$log" 2>&1
 	status=$?
 	rm -f "$W/visiting"
@@ -88,7 +93,7 @@ run_one() {
 	0) verdict=pass passed=$((passed + 1)) ;;
 	*) verdict=fail failed=$((failed + 1)) ;;
 	esac
-	echo "RESULT name=$FOLDER kernel=$KERNEL server=$SERVER_KIND read=${ops[0]:--} write=${ops[1]:--} read_plus=${ops[2]:--}" \
+	echo "RESULT name=$FOLDER kernel=$KERNEL server=$SERVER_KIND layout=$LAYOUT read=${ops[0]:--} write=${ops[1]:--} read_plus=${ops[2]:--}" \
 		"commit=${ops[3]:--} layoutget=${ops[4]:--} seconds=$((SECONDS - start)) $verdict"
 	[ $verdict = pass ] && { sed -n 's/^FIGURE /    /p' "$log"; return; }
 	KEEP=1
@@ -97,10 +102,12 @@ run_one() {
 }
 
 run_scenarios() {
-	local entry name versions guests quick version
+	local entry name versions guests quick layout version
 	for entry in "${SCENARIOS[@]}"; do
-		IFS='|' read -r name versions guests quick <<<"$entry"
+		IFS='|' read -r name versions guests quick layout <<<"$entry"
+		[ "${layout:-$LAYOUT}" = "$LAYOUT" ] || continue
 		[ -z "$QUICK" ] || versions=$quick
+		[ "$LAYOUT" = block ] || [ -n "$layout" ] || [ -z "$QUICK" ] || continue
 		for version in $versions; do
 			VERSION=4.$version
 			run_wanted "$name-$VERSION" && run_one "$name" "$guests"

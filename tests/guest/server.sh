@@ -11,14 +11,27 @@ server_start() {
 }
 
 server_ours() {
-	OURS=1
-	world_init guest 3072
+	OURS=1 SERVER_ADDRESS=10.99.0.9
+	world_folder guest 3072
+	world_disk
 	trap run_clean EXIT
 	guest_folder
-	MDS_ADDRESS=$HOST_ADDRESS MDS_PORT_FIXED=2049
-	world_mds block lease=20 grace=0 recall_timeout=10
+	SERVER_FOLDER=$MNT SERVER_TOOL=$W/host/tool
+	if [ "$LAYOUT" = scsi ]; then san_start; else world_target_start; fi
+	server_join
+	MDS_ADDRESS=$SERVER_ADDRESS MDS_PORT_FIXED=2049
+	world_mds "$LAYOUT" lease=20 grace=0 recall_timeout=10
 	grep ^EXPORT "$W/mds.out"
-	SERVER_ADDRESS=$HOST_ADDRESS SERVER_FOLDER=$MNT SERVER_TOOL=$W/host/tool
+	grep -q "^EXPORT.* layouts=$LAYOUT" "$W/mds.out" || world_fail "no $LAYOUT layouts: see $W/mds.log"
+}
+
+# The address of pnfs-mds on this host alone: without it not a byte goes to or from the server, and all else goes on.
+server_join() {
+	ip addr add $SERVER_ADDRESS/32 dev br0
+}
+
+server_part() {
+	ip addr del $SERVER_ADDRESS/32 dev br0
 }
 
 # What runs a program of this host in a guest, into DIRECTORY: the program and its libraries, ld.so among them.

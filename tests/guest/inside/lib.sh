@@ -127,3 +127,13 @@ equal() {
 size() {
 	stat -c %s "$1"
 }
+
+# sectors FILE: where it is on the disk, "FIRST LAST" of each extent
+sectors() {
+	xfs_bmap "$1" | sed -n 's/.*: \([0-9]*\)\.\.\([0-9]*\)$/\1 \2/p'
+}
+
+# How often the disk has told this host that it may not.
+conflicts() {
+	dmesg | grep -c "reservation conflict" || :
+}

@@ -10,6 +10,7 @@
  *	tool sum FILE [WRITER WRITERS]				the sum of a file, as model prints it
  *	tool tree DIRECTORY SECONDS SEED FIRST COUNT		random files by COUNT processes
  *	tool treecheck DIRECTORY				what they left
+ *	tool insist FILE OFFSET LENGTH SEED STOP		open once, O_DIRECT, write over and over until the file STOP is there; fsync
  *
  * SEED 0: zeros.  OFFSET, LENGTH, END and SIZE are bytes, K or M; multiples of 8 (of 4096 for direct).
  */
@@ -237,6 +238,8 @@ main(int argc, char **argv)
 
 	if (data && (argc == 6 || argc == 7))
 		return data_command(verb, argv + 2, argc == 7);
+	if (argc == 7 && !strcmp(verb, "insist"))
+		return insist_run(argv[2], size_parse(argv[3]), size_parse(argv[4]), strtoull(argv[5], NULL, 0), argv[6]);
 	if (argc == 4 && !strcmp(verb, "truncate"))
 		return file_truncate(argv[2], argv[3]);
 	if (argc >= 4 && !strcmp(verb, "has"))

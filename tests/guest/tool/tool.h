@@ -38,4 +38,10 @@ int tree_run(const char *dir, unsigned seconds, uint64_t seed, unsigned first, u
 /* What the lists say is there, each byte of it, and nothing else. */
 int tree_check(const char *dir);
 
+/*
+ * Opened once, with O_DIRECT: at most 1 MiB at `offset` is written over and over until a file `stop` is there or an error comes; then fsync.
+ * The last line says "ended: written" or "ended: error".  Returns an exit status.
+ */
+int insist_run(const char *path, uint64_t offset, uint64_t length, uint64_t seed, const char *stop);
+
 #endif
