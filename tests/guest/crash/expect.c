@@ -5,8 +5,7 @@
  * the journal has it, when the other began.  What is not before and not after may be either way.
  *
  *	a write is acknowledged		if a sync of the file that began after its end was done
- *	a truncation is final		as soon as it was done, if names and sizes are durable at once (RECORD_TRUNCATED is
- *					told after the server's answer); else with a sync of the file after it
+ *	a truncation is final		as soon as it was done: names and sizes are durable when the server answers
  */
 #include <stdlib.h>
 #include <string.h>
