@@ -292,10 +292,12 @@ fuzz_targets = \
 	tests/fuzz/fuzz_cb_channel \
 	tests/fuzz/fuzz_compound \
 	tests/fuzz/fuzz_conf \
+	tests/fuzz/fuzz_ctl \
 	tests/fuzz/fuzz_device_addr \
 	tests/fuzz/fuzz_exports \
 	tests/fuzz/fuzz_fattr4 \
 	tests/fuzz/fuzz_keeper \
+	tests/fuzz/fuzz_kernel_guard \
 	tests/fuzz/fuzz_layout_update \
 	tests/fuzz/fuzz_mds \
 	tests/fuzz/fuzz_rpc_record \
@@ -309,10 +311,12 @@ EXTRA_DIST += tests/fuzz/corpus
 tests_fuzz_fuzz_cb_channel_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_compound_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_ctl_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_device_addr_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_fattr4_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_keeper_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_kernel_guard_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_layout_update_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_mds_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_rpc_record_LDFLAGS = $(FUZZ_ENGINE)
@@ -321,3 +325,5 @@ tests_fuzz_fuzz_url_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_device_addr_LDADD = $(CLIENT_LDADD)
 tests_fuzz_fuzz_scsi_LDADD = libbdev.la $(LDADD)
 tests_fuzz_fuzz_url_LDADD = $(CLIENT_LDADD)
+tests_fuzz_fuzz_ctl_SOURCES = tests/fuzz/fuzz_ctl.c tests/fuzz/server.c tests/fuzz/server.h
+tests_fuzz_fuzz_mds_SOURCES = tests/fuzz/fuzz_mds.c tests/fuzz/server.c tests/fuzz/server.h

@@ -10,50 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "include/log.h"
 #include "proto/nfs4/compound_xdr.h"
 #include "server/mds.h"
 #include "server/net/conn.h"
 #include "server/net/listener.h"
-#include "server/net/server.h"
+#include "tests/fuzz/server.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* In memory: a disk that is busy with something else must not look like a server that does not answer. */
-static char dir[] = "/dev/shm/fuzz-mds-XXXXXX";
 static struct mds *mds;
 static struct wire_end { int fd; uint32_t xid; uint8_t buf[2 << 20]; uint32_t len; } w;
 static sessionid4 session;
 static uint32_t sequence;
-
-static void
-put_file(const char *name, const char *text)
-{
-	char path[128];
-	snprintf(path, sizeof path, "%s/%s", dir, name);
-	FILE *f = fopen(path, "w");
-	if (!f || fputs(text, f) < 0 || fclose(f) != 0)
-		abort();
-}
-
-static void
-finish(void)
-{
-	static const char *const names[] = { "conf", "exports", "ctl", "handle.key", "state.mdb", "state.mdb-lock" };
-	char path[128];
-	close(w.fd);
-	server_stop(mds);
-	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
-		snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-		unlink(path);
-	}
-	rmdir(dir);
-}
 
 /* Over a socket pair: the server's end goes to the loop as if it had been accepted. */
 struct give { int fd; };
@@ -226,26 +198,12 @@ make_session(void)
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	char conf[512], path[64], *error = NULL;
-	uint16_t port;
 	(void)argc;
 	(void)argv;
-	log_set_level(LOG_LEVEL_ERROR);
-	if (!mkdtemp(dir))
-		abort();
-	snprintf(conf, sizeof conf, "[server]\nlisten=127.0.0.1:0\nstate_dir=%s\nctl=%s/ctl\nexports=%s/exports\nlease=3600\nkeeper=no\n",
-	    dir, dir, dir);
-	put_file("conf", conf);
-	put_file("exports", "# none\n");
-	snprintf(path, sizeof path, "%s/conf", dir);
-	if (server_start(path, &mds, &port, &error) < 0) {
-		fprintf(stderr, "%s\n", error);
-		abort();
-	}
+	mds = fuzz_server();
 	/* Other threads and their fsyncs make no difference to what is looked for. */
 	reconnect();
 	make_session();
-	atexit(finish);
 	return 0;
 }
 
