@@ -161,21 +161,34 @@ fs_commit(struct inode *inode, bool coherent)
 	return 0;
 }
 
+/* Not by a data descriptor opened for it: one that stays would keep local programs from executing the file.  With open_lock nobody opens that meanwhile, and leases it. */
+static int
+settle_file(struct inode *inode)
+{
+	LOCK_SCOPE(&inode->priv->open_lock);
+	int fd = inode_data_fd_nowait(inode);
+	CLEANUP_CLOSE int own = fd < 0 ? inode_reopen(inode, O_RDONLY) : -1;
+	if (fd < 0 && own < 0)
+		return own;
+	return fsync(fd < 0 ? own : fd) < 0 ? note_error(inode, -errno) : 0;
+}
+
+static int
+settle_dir(struct inode *inode)
+{
+	CLEANUP_CLOSE int fd = inode_reopen(inode, O_RDONLY | O_DIRECTORY);
+	return fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
+}
+
 /*
  * XFS's fsync of a directory, and of a file without dirty pages, is a log force: what nfsd does after such operations (commit_metadata).  What cannot be
- * opened - links, files with somebody else's lease, those that are executed - goes the long way.
+ * opened - links, files with somebody else's lease - goes the long way.
  */
 int
 posix_settle(struct inode *inode)
 {
-	if (S_ISREG(inode->type)) {
-		int fd = inode_data_fd(inode);
-		if (fd >= 0)
-			return fsync(fd) < 0 ? note_error(inode, -errno) : 0;
-	} else if (S_ISDIR(inode->type)) {
-		CLEANUP_CLOSE int fd = inode_reopen(inode, O_RDONLY | O_DIRECTORY);
-		if (fd >= 0)
-			return fsync(fd) < 0 ? -errno : 0;
-	}
+	int err = S_ISREG(inode->type) ? settle_file(inode) : S_ISDIR(inode->type) ? settle_dir(inode) : -EAGAIN;
+	if (err != -EAGAIN)
+		return err;
 	return syncfs(inode->export->mount_fd) < 0 ? -errno : 0;
 }

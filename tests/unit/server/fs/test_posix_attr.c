@@ -271,6 +271,28 @@ START_TEST(every_kind_of_change_moves_it)
 }
 END_TEST
 
+/* Attributes are made durable without a descriptor for writing that stays: a local program could not execute the file. */
+START_TEST(nothing_stays_open_for_attributes)
+{
+	struct fs_env env;
+	struct fs_setattr set = { .what = FS_SET_MODE, .mode = 0755 };
+	char path[128];
+	snprintf(path, sizeof path, "%s/program", xfs.mnt);
+	int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	env_open(&env);
+	struct inode *inode = env_lookup(env.root, "program");
+	ck_assert_ok(fs_setattr(inode, &root_cred, &set, false));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* given only if nobody has it open for writing */
+	ck_assert_int_eq(fcntl(fd, F_SETLEASE, F_RDLCK), 0);
+	close(fd);
+	inode_put(inode);
+	env_close(&env);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -286,5 +308,6 @@ main(void)
 	tcase_add_test(tc, thousand_changes_differ);
 	tcase_add_test(tc, coarse_changes_differ_over_eviction);
 	tcase_add_test(tc, every_kind_of_change_moves_it);
+	tcase_add_test(tc, nothing_stays_open_for_attributes);
 	return fs_fixture_main(suite);
 }
