@@ -49,6 +49,7 @@ libserver_la_SOURCES = \
 	server/export/kernel_guard.h \
 	server/export/kernel_map.c \
 	server/export/kernel_nfsd.c \
+	server/export/kernel_service.c \
 	server/export/kernel_session.c \
 	server/export/former_lease.c \
 	server/export/former_lease.h \

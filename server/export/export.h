@@ -98,6 +98,12 @@ struct export_ops {
 	    struct iomap *map, unsigned max, enum reason *why);
 
 	/*
+	 * Optional.  Would map_blocks() of this - all that is asked for - neither wait nor change anything, because it is known and held already?  Never
+	 * blocks; io_lock held for writing.
+	 */
+	bool (*mapped)(struct layout_lease *, uint64_t offset, uint64_t length, bool write);
+
+	/*
 	 * Required.  RANGES, ascending and disjoint, were written; make them readable and durable, flush the device, move mtime and
 	 * change.  io_lock held for writing.  n may be 0.
 	 */

@@ -43,29 +43,16 @@
 /* XFS: the superblock's sb_uuid is at byte 32 of the device. */
 #define XFS_UUID_OFFSET 32
 
-#define NFSD_LEASE 3600u		/* seconds; the most nfsd takes */
 /* This long before nfsd's patience ends. */
 #define MARGIN_MS 60000u
 
 #define XFS_GOINGDOWN _IOR('X', 125, uint32_t)
 #define XFS_GOINGDOWN_LOGFLUSH 1u
 
-/* nfsd, its client IDs and the namespace belong to the process, so there is one service, as for plain's leases. */
 static struct {
-	pthread_mutex_t lock;		/* a leaf: nothing else is taken under it, but for begin and end */
-	unsigned users;			/* exports */
-	struct kernel_nfsd nfsd;
-	struct kernel_session *session;
+	pthread_mutex_t lock;		/* a leaf */
 	struct kernel_lease *leases;	/* uthash */
-	pthread_mutex_t keep_lock;	/* held over questions to the keeper, so not the other */
-	atomic_bool left;		/* a lease was left to the keeper */
-} service = { .lock = PTHREAD_MUTEX_INITIALIZER, .keep_lock = PTHREAD_MUTEX_INITIALIZER };
-
-struct kernel_session *
-kernel_session(void)
-{
-	return service.session;
-}
+} table = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- leases ---- */
 
@@ -103,8 +90,8 @@ lease_find(const nfs_fh4 *fh)
 	struct kernel_key key;
 	if (!fh_key((const uint8_t *)fh->nfs_fh4_val, fh->nfs_fh4_len, &key))
 		return NULL;
-	LOCK_SCOPE(&service.lock);
-	HASH_FIND(hh, service.leases, key.bytes, key.len, kl);
+	LOCK_SCOPE(&table.lock);
+	HASH_FIND(hh, table.leases, key.bytes, key.len, kl);
 	if (kl)
 		atomic_fetch_add(&kl->refs, 1);
 	return kl;
@@ -116,10 +103,10 @@ lease_break(struct kernel_lease *kl)
 {
 	struct inode *inode = kl->lease.inode;
 	struct mds *mds = inode->export->mds;
-	pthread_mutex_lock(&service.lock);
+	pthread_mutex_lock(&table.lock);
 	if (!kl->broken_ms)
 		kl->broken_ms = mds_now_ms();
-	pthread_mutex_unlock(&service.lock);
+	pthread_mutex_unlock(&table.lock);
 	pthread_mutex_lock(&mds->state_lock);
 	bool known = kl->lease.broken;
 	kl->lease.broken = true;
@@ -133,8 +120,8 @@ static struct kernel_lease *
 lease_next_unbroken(void)
 {
 	struct kernel_lease *kl, *tmp;
-	LOCK_SCOPE(&service.lock);
-	HASH_ITER(hh, service.leases, kl, tmp) {
+	LOCK_SCOPE(&table.lock);
+	HASH_ITER(hh, table.leases, kl, tmp) {
 		if (kl->broken_ms)
 			continue;
 		atomic_fetch_add(&kl->refs, 1);
@@ -174,7 +161,7 @@ service_recall(void *owner, const CB_LAYOUTRECALL4args *args)
 
 /*
  * The kernel guards nothing any more: as if all were recalled.  Clients still hold blocks that local processes may free meanwhile; recalls and fences are all
- * that can be done.
+ * that can be done.  When all is back there will be another session (service_renew()).
  */
 static void
 service_lost(void *owner)
@@ -197,10 +184,10 @@ goingdown_thread(void *arg)
 static struct kernel_lease *
 lease_overdue(uint64_t now)
 {
-	const uint64_t patience = NFSD_LEASE * 2000ull - MARGIN_MS;
+	const uint64_t patience = KERNEL_NFSD_LEASE * 2000ull - MARGIN_MS;
 	struct kernel_lease *kl, *tmp;
-	LOCK_SCOPE(&service.lock);
-	HASH_ITER(hh, service.leases, kl, tmp) {
+	LOCK_SCOPE(&table.lock);
+	HASH_ITER(hh, table.leases, kl, tmp) {
 		if (!kl->broken_ms || now - kl->broken_ms < patience)
 			continue;
 		kl->broken_ms = now;		/* once */
@@ -226,65 +213,17 @@ service_tick(void *owner, uint64_t now)
 	}
 }
 
-static const struct kernel_session_ops service_ops = {
+const struct kernel_session_ops kernel_service_ops = {
 	.recall = service_recall,
 	.tick = service_tick,
 	.lost = service_lost,
 };
 
-/* ---- the service ---- */
-
-/* service.lock held. */
-static int
-service_start(char *why, size_t size)
+bool
+kernel_leases_any(void)
 {
-	int sock, err = kernel_nfsd_start(&service.nfsd, NFSD_LEASE, &sock, why, size);
-	if (err)
-		return err;
-	err = kernel_session_new(&service.session, sock, NFSD_LEASE, &service_ops, NULL);
-	if (err) {
-		snprintf(why, size, "no session: %s", strerror(-err));
-		kernel_nfsd_stop(&service.nfsd);
-	}
-	return err;
-}
-
-static int
-service_get(char *why, size_t size)
-{
-	LOCK_SCOPE(&service.lock);
-	int err = service.users ? 0 : service_start(why, size);
-	if (!err)
-		service.users++;
-	return err;
-}
-
-static void
-service_put(void)
-{
-	pthread_mutex_lock(&service.lock);
-	bool last = --service.users == 0;
-	struct kernel_session *session = service.session;
-	struct kernel_nfsd nfsd = service.nfsd;
-	pthread_mutex_unlock(&service.lock);
-	if (!last)
-		return;
-	/* Without the lock: the session's loop may want it. */
-	if (atomic_load(&service.left)) {
-		kernel_session_leave(session);
-		kernel_nfsd_leave(&nfsd);
-		return;
-	}
-	kernel_session_free(session);
-	kernel_nfsd_stop(&nfsd);
-}
-
-/* What is going to be asked for outlives us. */
-static int
-service_keep(const struct mds *mds)
-{
-	LOCK_SCOPE(&service.keep_lock);
-	return kernel_nfsd_keep(&service.nfsd, mds->keeper, mds->boot);
+	LOCK_SCOPE(&table.lock);
+	return table.leases != NULL;
 }
 
 /* ---- the provider ---- */
@@ -292,18 +231,13 @@ service_keep(const struct mds *mds)
 static int
 kernel_probe(struct export *export)
 {
-	char why[120];
+	char why[120] = "no memory";
 	int err = file_rules_export(export);
 	if (err)
 		return err;
-	err = service_get(why, sizeof why);
-	if (!err) {
-		err = kernel_nfsd_export(&service.nfsd, export->id, export->mount_fd);
-		if (!err)
-			return 0;
-		snprintf(why, sizeof why, "the kernel does not export it: %s", strerror(-err));
-		service_put();
-	}
+	err = kernel_service_join(export, why, sizeof why);
+	if (!err)
+		return 0;
 	log_info("%s: provider kernel: %s", export->line->path, why);
 	export->reason = REASON_UNSUPPORTED_KERNEL;
 	return -ENOTSUP;
@@ -320,9 +254,7 @@ kernel_get_uuid(struct export *export, uint8_t uuid[16], uint64_t *device_offset
 static void
 kernel_stop(struct export *export)
 {
-	if (!atomic_load(&service.left))
-		kernel_nfsd_unexport(&service.nfsd, export->id, export->mount_fd);
-	service_put();
+	kernel_service_quit(export);
 }
 
 static int
@@ -354,7 +286,7 @@ nfsd_open(struct kernel_lease *kl, nfsstat4 *status)
 		.openhow.opentype = OPEN4_NOCREATE,
 		.claim.claim = CLAIM_FH,
 	};
-	int err = kernel_call_begin(&call, service.session, &kl->fh);
+	int err = kernel_call_begin(&call, kernel_session(), &kl->fh);
 	if (err)
 		return err;
 	compound_call_op(&call.c, OP_OPEN, &args);
@@ -378,7 +310,7 @@ nfsd_close(struct kernel_lease *kl)
 	layoutreturn_file4 *file = &ret.lora_layoutreturn.layoutreturn4_u.lr_layout;
 	file->lrf_length = NFS4_UINT64_MAX;
 	file->lrf_stateid = kl->layout;
-	if (kernel_call_begin(&call, service.session, &kl->fh))
+	if (kernel_call_begin(&call, kernel_session(), &kl->fh))
 		return;
 	if (kl->have_layout)
 		compound_call_op(&call.c, OP_LAYOUTRETURN, &ret);
@@ -399,20 +331,20 @@ static bool
 lease_enter(struct kernel_lease *kl)
 {
 	struct kernel_lease *other;
-	LOCK_SCOPE(&service.lock);
-	HASH_FIND(hh, service.leases, kl->key.bytes, kl->key.len, other);
+	LOCK_SCOPE(&table.lock);
+	HASH_FIND(hh, table.leases, kl->key.bytes, kl->key.len, other);
 	if (other)
 		return false;
-	HASH_ADD_KEYPTR(hh, service.leases, kl->key.bytes, kl->key.len, kl);
+	HASH_ADD_KEYPTR(hh, table.leases, kl->key.bytes, kl->key.len, kl);
 	return true;
 }
 
 static void
 lease_leave(struct kernel_lease *kl)
 {
-	pthread_mutex_lock(&service.lock);
-	HASH_DELETE(hh, service.leases, kl);
-	pthread_mutex_unlock(&service.lock);
+	pthread_mutex_lock(&table.lock);
+	HASH_DELETE(hh, table.leases, kl);
+	pthread_mutex_unlock(&table.lock);
 	lease_put(kl);
 }
 
@@ -429,10 +361,46 @@ lease_error(int err, nfsstat4 status, enum reason *why)
 	return -EAGAIN;
 }
 
+/* kernel_service_hold() was said. */
+static int
+take_from_nfsd(struct inode *inode, int fd, struct kernel_lease **klp, enum reason *why)
+{
+	nfsstat4 status = NFS4_OK;
+	int err = kernel_service_keep(inode->export->mds);
+	if (err) {
+		log_error("the keeper does not take nfsd: %s: no layout", strerror(-err));
+		*why = REASON_KEEPER;
+		return -EAGAIN;
+	}
+	struct kernel_lease *kl = calloc(1, sizeof *kl);
+	if (!kl)
+		return -ENOMEM;
+	kl->fd = fd;
+	kl->lease.ops = &export_kernel;
+	kl->lease.inode = inode_get(inode);
+	atomic_init(&kl->refs, 1);
+	err = handle_make(inode, kl);
+	if (!err && !lease_enter(kl)) {
+		*why = REASON_LOCAL_OPEN;
+		err = -EAGAIN;
+	} else if (!err) {
+		err = nfsd_open(kl, &status);
+		if (!err) {
+			*klp = kl;
+			return 0;
+		}
+		err = lease_error(err, status, why);
+		lease_leave(kl);
+		return err;
+	}
+	lease_put(kl);
+	return err;
+}
+
 static int
 kernel_take(struct inode *inode, struct layout_lease **leasep, enum reason *why)
 {
-	nfsstat4 status = NFS4_OK;
+	struct kernel_lease *kl = NULL;
 	*leasep = NULL;
 	/* The nfsd of before would be asked for what it has. */
 	*why = REASON_GRACE;
@@ -450,36 +418,19 @@ kernel_take(struct inode *inode, struct layout_lease **leasep, enum reason *why)
 	if (fd < 0)
 		return fd;
 	int err = file_rules_check(inode, fd, why);
-	int keep = err ? 0 : service_keep(inode->export->mds);
-	if (keep) {
-		log_error("the keeper does not take nfsd: %s: no layout", strerror(-keep));
-		*why = REASON_KEEPER;
-		return -EAGAIN;
-	}
-	struct kernel_lease *kl = err ? NULL : calloc(1, sizeof *kl);
-	if (!kl)
-		return err ? err : -ENOMEM;
-	kl->fd = fd;
-	kl->lease.ops = &export_kernel;
-	kl->lease.inode = inode_get(inode);
-	atomic_init(&kl->refs, 1);
-	err = handle_make(inode, kl);
-	if (!err && !lease_enter(kl)) {
-		*why = REASON_LOCAL_OPEN;
-		err = -EAGAIN;
-	} else if (!err) {
-		err = nfsd_open(kl, &status);
-		if (!err) {
-			*leasep = &kl->lease;
-			*why = REASON_NONE;
-			return 0;
-		}
-		err = lease_error(err, status, why);
-		lease_leave(kl);
+	if (err)
 		return err;
-	}
-	lease_put(kl);
-	return err;
+	*why = REASON_RECALL_PENDING;	/* all of it, since the session was lost */
+	if (!kernel_service_hold())
+		return -EAGAIN;
+	*why = REASON_IO_ERROR;
+	err = take_from_nfsd(inode, fd, &kl, why);
+	kernel_service_release();
+	if (err)
+		return err;
+	*leasep = &kl->lease;
+	*why = REASON_NONE;
+	return 0;
 }
 
 static void
@@ -491,7 +442,7 @@ kernel_unlease(struct layout_lease *lease)
 		posix_fadvise(kl->fd, 0, 0, POSIX_FADV_DONTNEED);
 	/* Still known while it is returned: a recall that crosses this is answered in a way that ends nothing early. */
 	if (lease->left)
-		atomic_store(&service.left, true);
+		kernel_service_leave();
 	else
 		nfsd_close(kl);
 	lease_leave(kl);
@@ -506,6 +457,7 @@ const struct export_ops export_kernel = {
 	.get_uuid = kernel_get_uuid,
 	.lease = kernel_take,
 	.map_blocks = kernel_map_blocks,
+	.mapped = kernel_mapped,
 	.commit_blocks = kernel_commit_blocks,
 	.unlease = kernel_unlease,
 	.stop = kernel_stop,

@@ -2,6 +2,7 @@
  * Provider kernel: XFS's own export_operations, reached through the kernel's nfsd; see kernel.c for the design.
  *
  *	kernel.c	the provider: probe, which files, lease and unlease, recalls, the patience of nfsd
+ *	kernel_service.c	the life of nfsd and session, which serve all exports
  *	kernel_map.c	map by LAYOUTGET, commit by LAYOUTCOMMIT
  *	kernel_extents.c	what the kernel has given and still guards (pure)
  *	kernel_session.c	the loopback session: client ID, slots, calls that wait, renewal, the backchannel
@@ -178,13 +179,37 @@ kernel_lease(struct layout_lease *lease)
 	return (struct kernel_lease *)(void *)lease;
 }
 
-/* The session that serves all exports; while a lease is held it stays. */
+extern const struct kernel_session_ops kernel_service_ops;
+/* Is there any lease? */
+bool kernel_leases_any(void);
+
+/* ---- kernel_service.c ---- */
+
+#define KERNEL_NFSD_LEASE 3600u		/* seconds; the most nfsd takes */
+
+/* nfsd serves EXPORT, too, and is started for the first one.  -errno with WHY (SIZE bytes): -ENOTSUP if this kernel cannot. */
+int kernel_service_join(const struct export *export, char *why, size_t size);
+/* Or no longer; it is stopped with the last one. */
+void kernel_service_quit(const struct export *export);
+/*
+ * Before a lease is taken: the session is good and stays until kernel_service_release(), and from then on as long as there is a lease.  Makes a new one if it was lost.
+ * False: it is lost, and there are leases still, or there is no other one to be had.
+ */
+bool kernel_service_hold(void);
+void kernel_service_release(void);
+/* Between the two: what is going to be asked for outlives us.  -errno: it would not. */
+int kernel_service_keep(const struct mds *mds);
+/* At the end of the server: what is held is left to the keeper. */
+void kernel_service_leave(void);
+
+/* The session; while a lease is held it stays. */
 struct kernel_session *kernel_session(void);
 
 /* ---- kernel_map.c ---- */
 
 int kernel_map_blocks(struct layout_lease *lease, uint64_t offset, uint64_t length, bool write,
     struct iomap *map, unsigned max, enum reason *why);
+bool kernel_mapped(struct layout_lease *lease, uint64_t offset, uint64_t length, bool write);
 int kernel_commit_blocks(struct layout_lease *lease, const struct iomap *ranges, unsigned n,
     const struct commit_attr *attr);
 

@@ -230,6 +230,23 @@ kernel_map_blocks(struct layout_lease *lease, uint64_t offset, uint64_t length, 
 	return map_or_make_room(kl, offset, end, write, map, max, why);
 }
 
+bool
+kernel_mapped(struct layout_lease *lease, uint64_t offset, uint64_t length, bool write)
+{
+	const struct kernel_lease *kl = kernel_lease(lease);
+	uint64_t pos = offset, end = offset + length;
+	if (write && !kl->stripped)
+		return false;
+	while (pos < end) {
+		uint64_t ask = end;
+		const struct kernel_extent *e = known(kl, pos, write, &ask);
+		if (!e)
+			return false;
+		pos = e->offset + e->length;
+	}
+	return true;
+}
+
 /* ---- commit ---- */
 
 /* nfsd before 6.17 reads an update of more than a page wrongly: 64 x 44 bytes are well inside. */

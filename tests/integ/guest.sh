@@ -64,5 +64,5 @@ guest_world() {
 guest_run() {
 	local seconds=$1 file=$2
 	shift 2
-	on_guest server "$seconds" "set -- $(printf '%q ' "$@"); . /host/prelude; . /host/$file; world_end; umount /ram; exit \$test_failed"
+	on_guest server $((seconds * $(on_slack))) "set -- $(printf '%q ' "$@"); . /host/prelude; . /host/$file; world_end; umount /ram; exit \$test_failed"
 }

@@ -136,6 +136,27 @@ world_mds_stop
 until_true "an orderly end leaves no keeper" 5 no_keeper
 check "... and no nfsd" nfsds 0
 
+# ---- nfsd ends under a server that lives: another one ----
+server
+sleep 11
+holder_start lost
+nsenter -t "$(pgrep -x pnfs-nfsd)" -m -n sh -c 'echo 0 >/run/nfsd/threads'
+until_true "lost: is noticed" 5 logged "the session is lost"
+until_true "lost: all is recalled, and nfsd started anew" 20 logged "nfsd: started anew"
+check "lost: one nfsd is there" nfsds 1
+kill $HOLDER
+wait $HOLDER 2>/dev/null
+until_true "lost: layouts are given up" 30 layouts 0
+sleep 11
+holder_start again
+xfs_io -c "truncate 0" "$MNT/again"
+check "lost: a local truncate goes on when the client has returned" test $? = 0
+kill $HOLDER
+wait $HOLDER 2>/dev/null
+world_mds_stop
+until_true "lost: an orderly end leaves no keeper" 5 no_keeper
+check "... and no nfsd" nfsds 0
+
 # ---- one that does not wait for its layouts ----
 server
 holder_start second
@@ -172,7 +193,7 @@ else
 fi
 [ $test_failed = 0 ] || tail -n 150 "$W/mds.log" | sed 's/^/    mds: /'
 END
-guest_run 400 keeper_guest "${MUTATION:-}" >"$W/keeper.log"
+guest_run 500 keeper_guest "${MUTATION:-}" >"$W/keeper.log"
 [ $? = 0 ] || test_failed=1
 cat "$W/keeper.log"
 guest_stop server
