@@ -25,6 +25,7 @@ const struct layout_plug layout_plug_block = {
 	.type = LAYOUT4_BLOCK_VOLUME,
 	.name = "block",
 	.prepare = block_prepare,
+	.prepares_at_once = true,
 	.fence_key = block_fence_key,
 	.timed_lease = true,
 };

@@ -417,6 +417,24 @@ grant_enter_locked(struct grant *g)
 	return grant_add_locked(g);
 }
 
+/* The same for one that must not wait: the lease is there, and all that is going to be asked for is mapped.  False: it may have to. */
+static bool
+grant_locked_at_once(struct grant *g)
+{
+	struct inode *inode = g->ask->inode;
+	const struct export_ops *ops = inode->export->ops;
+
+	if (pthread_rwlock_trywrlock(&inode->io_lock))
+		return false;
+	bool ok = g->file->lease && ops->mapped && grant_aim(g) == NFS4_OK &&
+	    ops->mapped(g->file->lease, g->target.start, g->target.end - g->target.start, g->ask->rw) && grant_map(g) == NFS4_OK;
+	pthread_mutex_lock(&g->mds->state_lock);
+	ok = ok && grant_enter_locked(g) == NFS4_OK;
+	pthread_mutex_unlock(&g->mds->state_lock);
+	pthread_rwlock_unlock(&inode->io_lock);
+	return ok;
+}
+
 /* All of LAYOUTGET that needs io_lock. */
 static nfsstat4
 grant_locked_io(struct grant *g)
@@ -453,21 +471,28 @@ layout_get(struct mds *mds, const struct layout_ask *ask, struct layout_answer *
 
 	answer->why = REASON_NONE;
 	answer->n = 0;
+	answer->wait = ask->at_once;
 	/* At least the block of the offset, also for a minimum or a length of 0 (RFC 8154 2.4.1). */
 	g.required = range_align_out(range_make(ask->offset, ask->minlength ? ask->minlength : 1), g.unit);
 	g.asked = range_hull(g.required, range_align_out(range_make(ask->offset, ask->length ? ask->length : 1), g.unit));
 	if (ask->rw && g.required.end - g.required.start > MOST_RW_REQUIRED)	/* without end (Table 22) among them */
 		return refuse(&g, NFS4ERR_BADLAYOUT, REASON_EOF_BLOCK);
+	/* Who may not wait has no use for what may take its time; a client whose first layout it is, neither. */
+	if (ask->at_once && (!plug || !plug->prepares_at_once || !record_there(mds, ask->client, ask->inode)))
+		return NFS4ERR_DELAY;
 	if (!plug || plug->prepare(ask->inode->export->device, &answer->why))
 		return NFS4ERR_LAYOUTUNAVAILABLE;
-	if (record_make(mds, ask->client, ask->inode))
+	if (!ask->at_once && record_make(mds, ask->client, ask->inode))
 		return refuse(&g, NFS4ERR_LAYOUTUNAVAILABLE, REASON_IO_ERROR);
 	g.fresh = calloc(1, sizeof *g.fresh);
 	if (!g.fresh)
 		return NFS4ERR_DELAY;
 	status = grant_begin(&g);
-	if (status == NFS4_OK)
+	if (status == NFS4_OK && ask->at_once)
+		status = grant_locked_at_once(&g) ? NFS4_OK : NFS4ERR_DELAY;
+	else if (status == NFS4_OK)
 		status = grant_locked_io(&g);
+	answer->wait &= status != NFS4_OK;
 	if (g.file) {
 		pthread_mutex_lock(&mds->state_lock);
 		g.file->busy--;

@@ -1,4 +1,4 @@
-/* Giving layouts: what LAYOUTGET does below its wire format.  op_layout.c calls it, on a worker. */
+/* Giving layouts: what LAYOUTGET does below its wire format.  op_layout.c calls it, on a worker, or at_once on a loop. */
 #ifndef PNFS_SERVER_LAYOUT_GRANT_H
 #define PNFS_SERVER_LAYOUT_GRANT_H
 
@@ -15,6 +15,7 @@ struct layout_ask {
 	struct inode *inode;		/* regular, of an export with layouts of the asked type */
 	bool by_layout;			/* the stateid was a layout's (layout_check_sid), not one that state_check_io() has approved */
 	bool rw;
+	bool at_once;			/* the caller must not wait: see layout_answer.wait */
 	uint64_t offset, length, minlength;	/* their arithmetic was checked (RFC 8881 18.43.3) */
 	uint32_t max_extents;		/* that fit in maxcount and in the reply; at least 1 */
 	struct cb_ref ref;		/* the request */
@@ -27,6 +28,7 @@ struct layout_answer {
 	struct layout_extent *ext;	/* in the arena */
 	uint32_t n;
 	enum reason why;		/* of a refusal */
+	bool wait;			/* was asked for at_once, and is no layout: nothing is decided, ask again where it may take its time */
 };
 
 /* Most extents of one grant: a megabyte's worth of reply is no use to anybody. */

@@ -311,6 +311,8 @@ void fenced_free(struct layouts *layouts);
 
 /* See to it that CLIENT is on record for INODE's device.  Writes to disk the first time: worker, no lock held.  0 or -errno: no layout, then. */
 int record_make(struct mds *mds, const struct client *client, const struct inode *inode);
+/* Is it already?  Takes state_lock. */
+bool record_there(struct mds *mds, const struct client *client, const struct inode *inode);
 void records_free(struct layouts *layouts);
 
 /* ---- returned.c ---- */

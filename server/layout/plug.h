@@ -18,6 +18,7 @@ struct layout_plug {
 	const char *name;
 	/* Required.  May layouts on DEVICE be given out now?  May block (worker).  0, or -errno with *why. */
 	int (*prepare)(struct device *device, enum reason *why);
+	bool prepares_at_once;		/* prepare() does not block */
 	/* Required.  What the target knows CLIENT by; 0: nothing.  state_lock held. */
 	uint64_t (*fence_key)(const struct client *client);
 	/*

@@ -64,22 +64,30 @@ record_enter_locked(struct layouts *layouts, const struct client *client, const 
 	return true;
 }
 
+bool
+record_there(struct mds *mds, const struct client *client, const struct inode *inode)
+{
+	const struct layout_plug *plug = layout_plug_find(inode->export->layout_type);
+	struct holder_key key = holder_key(client, inode);
+
+	LOCK_SCOPE(&mds->state_lock);
+	const struct record *record = record_find(mds->layouts, &key);
+	return record && record->pr_key == plug->fence_key(client);
+}
+
 int
 record_make(struct mds *mds, const struct client *client, const struct inode *inode)
 {
 	struct layouts *layouts = mds->layouts;
 	const struct layout_plug *plug = layout_plug_find(inode->export->layout_type);
-	struct holder_key key = holder_key(client, inode);
 	struct stable_holder h;
 
+	if (record_there(mds, client, inode))
+		return 0;
 	pthread_mutex_lock(&mds->state_lock);
 	uint64_t pr_key = plug->fence_key(client);
-	const struct record *record = record_find(layouts, &key);
-	bool known = record && record->pr_key == pr_key;
 	record_describe(mds, client, inode, pr_key, &h);
 	pthread_mutex_unlock(&mds->state_lock);
-	if (known)
-		return 0;
 	int err = stable_holder_put(mds, &h);
 	if (err) {
 		log_error("state_dir: no record of client %016llx, so no layout: %s", (unsigned long long)client->id,

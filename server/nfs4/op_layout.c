@@ -2,7 +2,8 @@
  * LAYOUTGET, LAYOUTCOMMIT, LAYOUTRETURN (RFC 8881 18.42 to 18.44): arguments, stateids, results.  What they mean is
  * server/layout's; the bytes of layout types are proto/layout's.
  *
- * LAYOUTGET and LAYOUTCOMMIT block and run on workers (OPF_BLOCKS); LAYOUTRETURN does not.
+ * LAYOUTCOMMIT blocks and runs on workers (OPF_BLOCKS), and so does LAYOUTGET unless all of it is known and held by its provider already;
+ * LAYOUTRETURN does not.
  */
 #include <assert.h>
 #include <string.h>
@@ -163,7 +164,7 @@ layoutget(struct compound *c, const LAYOUTGET4args *args, LAYOUTGET4resok *ok, e
 	struct layoutget_result result;
 	struct layout_answer answer = { 0 };
 	struct layout_ask ask = { .client = c->client, .inode = c->cur, .rw = rw, .offset = args->loga_offset,
-		.length = args->loga_length, .minlength = args->loga_minlength, .arena = &c->arena };
+		.length = args->loga_length, .minlength = args->loga_minlength, .at_once = c->on_loop, .arena = &c->arena };
 
 	nfsstat4 status = layoutget_check_args(c, args, why);
 	if (status != NFS4_OK)
@@ -183,12 +184,23 @@ layoutget(struct compound *c, const LAYOUTGET4args *args, LAYOUTGET4resok *ok, e
 	ask.ref.slot = (uint32_t)(c->slot - c->session->slots);
 	ask.ref.seqid = c->slot->seqid;
 	status = layout_get(c->mds, &ask, &answer);
+	if (answer.wait)
+		return OP_WORKER;
 	*why = answer.why;
 	if (status != NFS4_OK)
 		return status;
 	layoutget_encode(args, &answer, &result, ok);
 	compound_set_stateid(c, &ok->logr_stateid);
 	return NFS4_OK;
+}
+
+/* Is it worth trying on the loop? */
+static bool
+layoutget_may_be_quick(const struct inode *inode)
+{
+	const struct export *export = inode->export;
+
+	return export && export_grants(export) && export->ops->mapped && layout_any(inode);
 }
 
 nfsstat4
@@ -198,8 +210,10 @@ op_layoutget(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	LAYOUTGET4res *r = &res->nfs_resop4_u.oplayoutget;
 	enum reason why = REASON_NONE;
 
+	if (c->on_loop && !layoutget_may_be_quick(c->cur))
+		return OP_WORKER;
 	nfsstat4 status = layoutget(c, args, &r->LAYOUTGET4res_u.logr_resok4, &why);
-	if (status != NFS4_OK) {
+	if (status != NFS4_OK && status != OP_WORKER) {
 		layout_refused(c->mds, c->cur, why);
 		/* No CB_RECALLABLE_OBJ_AVAIL from us. */
 		memset(&r->LAYOUTGET4res_u, 0, sizeof r->LAYOUTGET4res_u);

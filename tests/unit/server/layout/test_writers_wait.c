@@ -3,6 +3,7 @@
  * it, the lease is given up before, too, and outlives the last layout only as long as nobody waits for it.
  */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "tests/unit/server/layout/fake_layout.h"
@@ -108,6 +109,72 @@ START_TEST(commit_after_return)
 }
 END_TEST
 
+static bool mapped_says;
+static unsigned mapped_asked;
+
+static bool
+mapped(struct layout_lease *lease, uint64_t offset, uint64_t length, bool write)
+{
+	ck_assert_ptr_eq(lease, &file->lease);
+	ck_assert_int_eq(pthread_rwlock_tryrdlock(&file->inode->io_lock), EBUSY);
+	ck_assert(offset == 0 && length >= 4 * U && write);
+	mapped_asked++;
+	return mapped_says;
+}
+
+static nfsstat4
+at_once(bool *wait)
+{
+	struct layout_ask ask = { .client = &w.client[0], .inode = file->inode, .rw = true, .length = 4 * U, .minlength = U, .max_extents = 92,
+		.at_once = true, .arena = &w.arena };
+	struct layout_answer answer = { 0 };
+	nfsstat4 status = layout_get(&w.mds, &ask, &answer);
+	*wait = answer.wait;
+	ck_assert_int_eq(pthread_rwlock_trywrlock(&file->inode->io_lock), 0);
+	pthread_rwlock_unlock(&file->inode->io_lock);
+	return status;
+}
+
+/* LAYOUTGET on a loop: given there only if nothing has to be waited for; else nothing has changed. */
+START_TEST(given_at_once)
+{
+	bool wait;
+	waiting.mapped = mapped;
+	mapped_asked = 0;
+	/* nobody on record, and no lease */
+	ck_assert_int_ne(at_once(&wait), NFS4_OK);
+	ck_assert(wait && file->leased == 0 && mapped_asked == 0);
+	struct fake_got a = fake_get(0, file, &open0, true, 0, 4 * U);
+	ck_assert_int_eq(a.status, NFS4_OK);
+	/* not known */
+	mapped_says = false;
+	unsigned before = file->mapped;
+	ck_assert_int_ne(at_once(&wait), NFS4_OK);
+	ck_assert(wait && mapped_asked == 1 && file->mapped == before);
+	/* somebody is at the file */
+	pthread_rwlock_rdlock(&file->inode->io_lock);
+	struct layout_ask ask = { .client = &w.client[0], .inode = file->inode, .rw = true, .length = 4 * U, .minlength = U, .max_extents = 92,
+		.at_once = true, .arena = &w.arena };
+	struct layout_answer answer = { 0 };
+	mapped_says = true;
+	ck_assert_int_ne(layout_get(&w.mds, &ask, &answer), NFS4_OK);
+	ck_assert(answer.wait && mapped_asked == 1);
+	pthread_rwlock_unlock(&file->inode->io_lock);
+	/* one that breaks it */
+	ck_assert_int_eq(at_once(&wait), NFS4_OK);
+	ck_assert(!wait && mapped_asked == 2 && file->leased == 1);
+	file->lease.broken = true;
+	ck_assert_int_ne(at_once(&wait), NFS4_OK);
+	ck_assert(wait && mapped_asked == 2 && file->unleased == 0);
+	file->lease.broken = false;
+	/* another client's */
+	fake_return(0, file, &a.a.sid, 0, UINT64_MAX, NULL);
+	ck_assert_int_eq(fake_get(1, file, &open1, true, 0, 4 * U).status, NFS4_OK);
+	ck_assert_int_ne(at_once(&wait), NFS4_OK);
+	ck_assert(wait && mapped_asked == 2 && fake_layouts_of(file) == 1);
+}
+END_TEST
+
 /* A layout that comes while it lingers uses it on. */
 START_TEST(taken_up_again)
 {
@@ -181,6 +248,7 @@ main(void)
 	tcase_add_test(tc, write_takes_all);
 	tcase_add_test(tc, not_let_go_under_a_layout);
 	tcase_add_test(tc, commit_after_return);
+	tcase_add_test(tc, given_at_once);
 	tcase_add_test(tc, taken_up_again);
 	tcase_add_test(tc, broken_ends_at_once);
 	tcase_add_test(tc, growth_ends_at_eof);
