@@ -133,7 +133,7 @@ sectors() {
 	xfs_bmap "$1" | sed -n 's/.*: \([0-9]*\)\.\.\([0-9]*\)$/\1 \2/p'
 }
 
-# How often the disk has told this host that it may not.
+# How often the disk has told this host that it may not, since dmesg -C.
 conflicts() {
 	dmesg | grep -c "reservation conflict" || :
 }
