@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
@@ -66,6 +67,33 @@ file_rules_make_room(int fd)
 {
 	struct eofblocks all = { .version = 1, .flags = 1 };
 	return ioctl(fd, XFS_IOC_FREE_EOFBLOCKS, &all) == 0;
+}
+
+int
+file_rules_end_stays(int fd)
+{
+	struct fsxattr attr;
+	if (ioctl(fd, FS_IOC_FSGETXATTR, &attr))
+		return -errno;
+	return (attr.fsx_xflags & FS_XFLAG_PREALLOC) != 0;
+}
+
+int
+file_rules_keep_end(int fd, uint32_t block_size)
+{
+	struct stat st;
+	int stays = file_rules_end_stays(fd);
+	if (stays)
+		return stays < 0 ? stays : 0;
+	if (fstat(fd, &st))
+		return -errno;
+	uint64_t end = ((uint64_t)st.st_size + block_size - 1) / block_size * block_size;
+	struct fiemap behind = { .fm_start = end, .fm_length = FIEMAP_MAX_OFFSET - end };	/* counts them, delayed ones too */
+	if (ioctl(fd, FS_IOC_FIEMAP, &behind))
+		return -errno;
+	if (behind.fm_mapped_extents && fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)end, block_size))
+		return -errno;
+	return 0;
 }
 
 int

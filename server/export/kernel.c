@@ -98,8 +98,8 @@ lease_find(const nfs_fh4 *fh)
 }
 
 /* Somebody waits for it: once, however often it is said. */
-static void
-lease_break(struct kernel_lease *kl)
+void
+kernel_lease_break(struct kernel_lease *kl)
 {
 	struct inode *inode = kl->lease.inode;
 	struct mds *mds = inode->export->mds;
@@ -135,7 +135,7 @@ lease_break_all(void)
 {
 	struct kernel_lease *kl;
 	while ((kl = lease_next_unbroken())) {
-		lease_break(kl);
+		kernel_lease_break(kl);
 		lease_put(kl);
 	}
 }
@@ -154,7 +154,7 @@ service_recall(void *owner, const CB_LAYOUTRECALL4args *args)
 	struct kernel_lease *kl = lease_find(&args->clora_recall.layoutrecall4_u.lor_layout.lor_fh);
 	if (!kl)
 		return NFS4ERR_NOMATCHING_LAYOUT;
-	lease_break(kl);
+	kernel_lease_break(kl);
 	lease_put(kl);
 	return NFS4_OK;
 }
@@ -418,6 +418,8 @@ kernel_take(struct inode *inode, struct layout_lease **leasep, enum reason *why)
 	if (fd < 0)
 		return fd;
 	int err = file_rules_check(inode, fd, why);
+	if (!err)
+		err = file_rules_keep_end(fd, inode->export->block_size);
 	if (err)
 		return err;
 	*why = REASON_RECALL_PENDING;	/* all of it, since the session was lost */

@@ -166,6 +166,7 @@ struct kernel_lease {
 	stateid4 open, layout;
 	bool have_layout;		/* io_lock, as all that follows but broken_ms */
 	bool stripped;			/* suid, sgid and capabilities were looked at */
+	bool end_stays;			/* file_rules_end_stays() */
 	bool written;			/* RW was mapped: pages may be stale */
 	uint8_t device[NFS4_DEVICEID4_SIZE];	/* nfsd's */
 	struct kernel_extents extents;
@@ -179,6 +180,8 @@ kernel_lease(struct layout_lease *lease)
 	return (struct kernel_lease *)(void *)lease;
 }
 
+/* As if the kernel recalled it. */
+void kernel_lease_break(struct kernel_lease *kl);
 extern const struct kernel_session_ops kernel_service_ops;
 /* Is there any lease? */
 bool kernel_leases_any(void);

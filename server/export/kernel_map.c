@@ -209,6 +209,28 @@ map_prepare_write(struct kernel_lease *kl)
 	return err;
 }
 
+/* Blocks for writing up to END: those behind the end of the file must not go.  If they may, the next lease is taken in a way that they do not. */
+static int
+map_keep_end(struct kernel_lease *kl, uint64_t end, enum reason *why)
+{
+	struct stat st;
+	if (kl->end_stays)
+		return 0;
+	if (fstat(kl->fd, &st))
+		return -errno;
+	uint64_t bs = kl->lease.inode->export->block_size;
+	if (end <= ((uint64_t)st.st_size + bs - 1) / bs * bs)
+		return 0;
+	int stays = file_rules_end_stays(kl->fd);
+	if (stays) {
+		kl->end_stays = stays > 0;
+		return stays > 0 ? 0 : stays;
+	}
+	kernel_lease_break(kl);
+	*why = REASON_RECALL_PENDING;
+	return -EAGAIN;
+}
+
 int
 kernel_map_blocks(struct layout_lease *lease, uint64_t offset, uint64_t length, bool write,
     struct iomap *map, unsigned max, enum reason *why)
@@ -227,7 +249,10 @@ kernel_map_blocks(struct layout_lease *lease, uint64_t offset, uint64_t length, 
 		return err;
 	}
 	kl->written |= write;
-	return map_or_make_room(kl, offset, end, write, map, max, why);
+	int n = map_or_make_room(kl, offset, end, write, map, max, why);
+	if (n > 0 && write)
+		err = map_keep_end(kl, map[n - 1].offset + map[n - 1].length, why);
+	return err ? err : n;
 }
 
 bool

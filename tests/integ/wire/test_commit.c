@@ -220,6 +220,35 @@ time_only_forward(void)
 	EXPECT_TRUE(a.time_modify.nseconds < 1000000000 && a.time_modify.seconds >= b.time_modify.seconds);
 }
 
+/*
+ * A write through the server leaves XFS blocks behind the end that it takes back whenever somebody closes the file.  Given to a client, they must not go:
+ * a commit would find nothing there, and allocate blocks that nobody has written.
+ */
+static void
+behind_the_end(void)
+{
+	static uint8_t buf[72 << 10];
+	const uint64_t end = sizeof buf, more = 32 << 10;
+	if (!world.kernel)
+		return;			/* gives nothing there */
+	struct client *c = client_new("c");
+	local_make("f", 0, 0);
+	struct file *f = file_open(c, "f", READ_WRITE);
+	pattern_fill(buf, 0, end, 5);
+	/* In two parts: XFS sees the second as the first of many. */
+	STATUS(file_write(f, 0, buf, (uint32_t)end - 4096), NFS4_OK);
+	STATUS(file_write(f, end - 4096, buf + end - 4096, 4096), NFS4_OK);
+	struct layout *l = layout_need(f, LAYOUTIOMODE4_RW, end, more);
+	EXPECT_TRUE(local_is("f", 0, end, 5));	/* opens and closes it */
+	lun_write(l, end, more, 7);
+	STATUS(layout_commit(f, end, more), NFS4_OK);
+	STATUS(layout_return(f, LAYOUTIOMODE4_ANY, 0, ALL), NFS4_OK);
+	size_is(f, end + more);
+	file_close(f);
+	EXPECT_TRUE(local_is("f", 0, end, 5));
+	EXPECT_TRUE(local_is("f", end, more, 7));
+}
+
 const struct wire_test tests_commit[] = {
 	{ "A1", "a commit of the middle leaves the size, in either order", size_never_shrinks },
 	{ "A2", "a commit without a new offset leaves the size; change moves with an empty body", no_new_offset },
@@ -228,5 +257,6 @@ const struct wire_test tests_commit[] = {
 	{ "A27", "commit after return: size and data are right", after_return },
 	{ "A29", "10,000 ranges in one commit, and in three", many_ranges },
 	{ "A30", "a time of modification in the past does not set it back; change moves", time_only_forward },
+	{ "A40", "blocks that XFS had ready behind the end stay those that were given", behind_the_end },
 	{ NULL, NULL, NULL },
 };
