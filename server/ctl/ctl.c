@@ -73,6 +73,16 @@ command_run(struct mds *mds, const json_t *request)
 	return ctl_error("no such request: %s", name);
 }
 
+/* Jansson quotes what it met, and may cut a character of several bytes in two: no JSON string would take that. */
+static json_t *
+not_json(json_error_t *why)
+{
+	for (char *p = why->text; *p; p++)
+		if (*p & 0x80)
+			*p = '?';
+	return ctl_error("not JSON: %s", why->text);
+}
+
 json_t *
 ctl_answer(struct mds *mds, const char *request, size_t len)
 {
@@ -80,7 +90,7 @@ ctl_answer(struct mds *mds, const char *request, size_t len)
 	json_t *json = json_loadb(request, len, JSON_REJECT_DUPLICATES, &why);
 
 	if (!json)
-		return ctl_error("not JSON: %s", why.text);
+		return not_json(&why);
 	json_t *reply = command_run(mds, json);
 	json_decref(json);
 	return reply;
