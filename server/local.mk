@@ -76,9 +76,11 @@ libserver_la_SOURCES = \
 	server/fs/inode_open.c \
 	server/fs/inode_sweep.c \
 	server/fs/posix_attr.c \
+	server/fs/posix_copy.c \
 	server/fs/posix_data.c \
 	server/fs/posix_dir.c \
 	server/fs/posix_modify.c \
+	server/fs/posix_space.c \
 	server/fs/pseudo.c \
 	server/fs/user.c \
 	server/keeper/keeper.c \
@@ -139,6 +141,8 @@ libserver_la_SOURCES = \
 	server/net/server.h \
 	server/net/worker.c \
 	server/net/worker.h \
+	server/nfs4/adb.c \
+	server/nfs4/adb.h \
 	server/nfs4/attr.c \
 	server/nfs4/attr.h \
 	server/nfs4/attr_set.c \
@@ -151,11 +155,13 @@ libserver_la_SOURCES = \
 	server/nfs4/dir.c \
 	server/nfs4/dir.h \
 	server/nfs4/ftype.h \
+	server/nfs4/io.h \
 	server/nfs4/name.c \
 	server/nfs4/name.h \
 	server/nfs4/op_attr.c \
 	server/nfs4/op_client.c \
 	server/nfs4/op_close.c \
+	server/nfs4/op_copy.c \
 	server/nfs4/op_count.c \
 	server/nfs4/op_count.h \
 	server/nfs4/op_create.c \
@@ -164,13 +170,17 @@ libserver_la_SOURCES = \
 	server/nfs4/op_fh.c \
 	server/nfs4/op_io.c \
 	server/nfs4/op_layout.c \
+	server/nfs4/op_layout_report.c \
 	server/nfs4/op_lock.c \
 	server/nfs4/op_open.c \
+	server/nfs4/op_read_plus.c \
 	server/nfs4/op_readdir.c \
 	server/nfs4/op_sequence.c \
 	server/nfs4/op_session.c \
 	server/nfs4/op_setattr.c \
+	server/nfs4/op_space.c \
 	server/nfs4/op_stateid.c \
+	server/nfs4/op_write_same.c \
 	server/nfs4/open_file.c \
 	server/nfs4/open_file.h \
 	server/nfs4/ops.c \

@@ -55,6 +55,7 @@ unit_tests = \
 	tests/unit/server/fs/test_posix_data \
 	tests/unit/server/fs/test_posix_dir \
 	tests/unit/server/fs/test_posix_modify \
+	tests/unit/server/fs/test_posix_space \
 	tests/unit/server/fs/test_pseudo \
 	tests/unit/server/keeper/test_message \
 	tests/unit/server/keeper/test_serve \
@@ -73,18 +74,22 @@ unit_tests = \
 	tests/unit/server/layout/test_return \
 	tests/unit/server/layout/test_writers_wait \
 	tests/unit/server/net/test_worker \
+	tests/unit/server/nfs4/test_adb \
 	tests/unit/server/nfs4/test_attr \
 	tests/unit/server/nfs4/test_client_case \
 	tests/unit/server/nfs4/test_compound \
 	tests/unit/server/nfs4/test_name \
 	tests/unit/server/nfs4/test_op_attr \
+	tests/unit/server/nfs4/test_op_copy \
 	tests/unit/server/nfs4/test_op_device \
 	tests/unit/server/nfs4/test_op_dir \
 	tests/unit/server/nfs4/test_op_io \
 	tests/unit/server/nfs4/test_op_layout \
 	tests/unit/server/nfs4/test_op_lock \
 	tests/unit/server/nfs4/test_op_open \
+	tests/unit/server/nfs4/test_op_read_plus \
 	tests/unit/server/nfs4/test_op_readdir \
+	tests/unit/server/nfs4/test_op_space \
 	tests/unit/server/state/test_grace \
 	tests/unit/server/state/test_lock \
 	tests/unit/server/state/test_open \
@@ -145,6 +150,9 @@ tests_unit_server_nfs4_test_attr_SOURCES = tests/unit/server/nfs4/test_attr.c $(
 tests_unit_server_nfs4_test_op_attr_SOURCES = tests/unit/server/nfs4/test_op_attr.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_dir_SOURCES = tests/unit/server/nfs4/test_op_dir.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_io_SOURCES = tests/unit/server/nfs4/test_op_io.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_copy_SOURCES = tests/unit/server/nfs4/test_op_copy.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_read_plus_SOURCES = tests/unit/server/nfs4/test_op_read_plus.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_space_SOURCES = tests/unit/server/nfs4/test_op_space.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_readdir_SOURCES = tests/unit/server/nfs4/test_op_readdir.c $(NFS4_FAKE)
 OPEN_FAKE = tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(STATE_FAKE)
 tests_unit_server_nfs4_test_op_lock_SOURCES = tests/unit/server/nfs4/test_op_lock.c $(OPEN_FAKE)
@@ -171,6 +179,7 @@ tests_unit_server_fs_test_posix_attr_SOURCES = tests/unit/server/fs/test_posix_a
 tests_unit_server_fs_test_posix_data_SOURCES = tests/unit/server/fs/test_posix_data.c $(FS_SOURCES)
 tests_unit_server_fs_test_posix_dir_SOURCES = tests/unit/server/fs/test_posix_dir.c $(FS_SOURCES)
 tests_unit_server_fs_test_posix_modify_SOURCES = tests/unit/server/fs/test_posix_modify.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_space_SOURCES = tests/unit/server/fs/test_posix_space.c $(FS_SOURCES)
 tests_unit_server_fs_test_pseudo_SOURCES = tests/unit/server/fs/test_pseudo.c $(FS_SOURCES)
 
 # Whole servers without exports, and a client of few words.
@@ -220,6 +229,7 @@ tests_integ_wire_wire_SOURCES = \
 	tests/integ/wire/test_reload.c \
 	tests/integ/wire/test_restart.c \
 	tests/integ/wire/test_session.c \
+	tests/integ/wire/test_space.c \
 	tests/integ/wire/wire.h \
 	tests/integ/wire/world.c
 noinst_PROGRAMS += $(integ_programs)

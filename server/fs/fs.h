@@ -178,6 +178,37 @@ int fs_readdir(struct inode *dir, uint64_t cookie, fs_emit_fn *emit, void *arg, 
 ssize_t fs_read(struct inode *inode, void *buf, size_t len, uint64_t offset, bool nowait, bool coherent);
 ssize_t fs_write(struct inode *inode, const void *buf, size_t len, uint64_t offset, bool sync, bool coherent);
 int fs_commit(struct inode *inode, bool coherent);	/* fdatasync and the device's cache */
+
+/* Blocks: io_lock held for writing.  Durable when they return 0.  OFFSET + LEN at most INT64_MAX, LEN not 0. */
+
+/* Blocks of its own for all of the range, which may grow the file: what is not written reads as zeros, what was shared is not any more. */
+int fs_allocate(struct inode *inode, uint64_t offset, uint64_t len, bool coherent);
+/* The range reads as zeros; whole blocks of it are free. */
+int fs_deallocate(struct inode *inode, uint64_t offset, uint64_t len, bool coherent);
+/*
+ * DST's range becomes what SRC's is, by the same blocks; LEN 0: to the end of SRC.  All or nothing.  io_lock of both held for writing: neither's blocks may be
+ * written by a layout any more.  -EINVAL: not aligned to blocks, beyond SRC's end, overlapping; -EXDEV, -EOPNOTSUPP.
+ */
+int fs_clone(struct inode *src, uint64_t src_offset, struct inode *dst, uint64_t dst_offset, uint64_t len, bool coherent);
+
+/* The first byte of data (or of a hole; the end of the file is one) from OFFSET on.  -ENXIO: there is none. */
+int fs_seek(struct inode *inode, uint64_t offset, bool data, uint64_t *found);
+
+/* Forget what is cached of it: IO_ADVISE. */
+void fs_forget(struct inode *inode, uint64_t offset, uint64_t len);
+
+/*
+ * Bytes of SRC to DST, another file, in order; each keeps its own blocks.  Holes stay holes.  As unstable as fs_write().  DST's io_lock held for writing.  How many were
+ * copied: fewer than LEN if that would take long (FS_COPY_MOST bytes of data), if SRC ends, or if an error was met on the way; -errno only if nothing was.
+ */
+#define FS_COPY_MOST (16u << 20)
+struct fs_copy {
+	struct inode *src, *dst;
+	uint64_t src_offset, dst_offset, len;
+	bool src_coherent, dst_coherent;
+};
+int64_t fs_copy(const struct fs_copy *copy);
+
 /*
  * How often unstable data was found lost so far (commit, sync, or a dirty file dropped from the cache).  The write verifier
  * must change with it (RFC 8881 18.3.3, PITFALLS E11).

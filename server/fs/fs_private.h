@@ -219,6 +219,17 @@ int posix_kill_sid(struct inode *inode);
 int posix_settle(struct inode *inode);
 /* Cached clean pages that hold any byte of the range. */
 void posix_drop_pages(int fd, uint64_t offset, uint64_t len);
+/* While layouts are out the kernel must not read ahead. */
+void posix_set_random(struct inode *inode, int fd, bool random);
+/*
+ * A descriptor to read by: the data descriptor, or, since that is for writing too and a program that runs, or an immutable file, cannot be
+ * opened so, one for this once: *OWN, to be closed; else -1.
+ */
+int posix_read_fd(struct inode *inode, int *own);
+/* ERR is returned; if it says that unstable data was lost, it is counted (fs_write_errors()). */
+int posix_note_error(struct inode *inode, int err);
+/* ftruncate() as a client's. */
+int posix_set_size(struct inode *inode, const struct fs_stat *st, uint64_t size);
 /* One child of DIR, never through another mount; priv of an export. */
 int posix_child(struct inode_private *dir, const char *name, struct inode **inode);
 

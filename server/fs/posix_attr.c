@@ -158,8 +158,8 @@ posix_kill_sid(struct inode *inode)
 
 /* On the one descriptor (a truncate by path would break our own lease), without cached pages at either end: the kernel zeroes
  * the rest of the last block through them, and a layout may have written it (XFS.md "Coherence"). */
-static int
-set_size(struct inode *inode, const struct fs_stat *st, uint64_t size)
+int
+posix_set_size(struct inode *inode, const struct fs_stat *st, uint64_t size)
 {
 	int fd = inode_data_fd(inode);
 	if (fd < 0)
@@ -223,7 +223,7 @@ fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_seta
 	if (err)
 		return err;
 	if (set->what & FS_SET_SIZE)
-		err = set_size(inode, &st, set->size);
+		err = posix_set_size(inode, &st, set->size);
 	if (!err && (set->what & (FS_SET_UID | FS_SET_GID | FS_SET_MODE)))
 		err = set_owner_mode(inode, &st, cred, set);
 	if (!err && (set->what & (FS_SET_ATIME | FS_SET_MTIME)))

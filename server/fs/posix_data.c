@@ -25,8 +25,8 @@ posix_drop_pages(int fd, uint64_t offset, uint64_t len)
 		posix_fadvise(fd, (off_t)start, (off_t)(end - start), POSIX_FADV_DONTNEED);
 }
 
-static void
-set_random(struct inode *inode, int fd, bool random)
+void
+posix_set_random(struct inode *inode, int fd, bool random)
 {
 	if (atomic_load(&inode->priv->random) == random)
 		return;
@@ -53,11 +53,21 @@ read_all(int fd, void *buf, size_t len, uint64_t offset, int flags)
 	return (ssize_t)have;
 }
 
-/* The shared descriptor is for writing too; a program that runs, or an immutable file, can only be opened for this one read. */
+int
+posix_read_fd(struct inode *inode, int *own)
+{
+	int fd = inode_data_fd(inode);
+	*own = -1;
+	if (fd != -ETXTBSY && fd != -EPERM)
+		return fd;
+	return *own = inode_reopen(inode, O_RDONLY);
+}
+
 static ssize_t
 read_unwritable(struct inode *inode, void *buf, size_t len, uint64_t offset)
 {
-	CLEANUP_CLOSE int fd = inode_reopen(inode, O_RDONLY);
+	CLEANUP_CLOSE int own;
+	int fd = posix_read_fd(inode, &own);
 	return fd < 0 ? fd : read_all(fd, buf, len, offset, 0);
 }
 
@@ -71,7 +81,7 @@ fs_read(struct inode *inode, void *buf, size_t len, uint64_t offset, bool nowait
 		return read_unwritable(inode, buf, len, offset);
 	if (fd < 0)
 		return fd;
-	set_random(inode, fd, coherent);
+	posix_set_random(inode, fd, coherent);
 	if (coherent)
 		posix_drop_pages(fd, offset, len);
 	ssize_t n = read_all(fd, buf, len, offset, nowait ? RWF_NOWAIT : 0);
@@ -97,8 +107,8 @@ write_all(int fd, const void *buf, size_t len, uint64_t offset, int flags)
 	return (ssize_t)done;
 }
 
-static int
-note_error(struct inode *inode, int err)
+int
+posix_note_error(struct inode *inode, int err)
 {
 	if (err == -EIO || err == -ENOSPC || err == -EDQUOT)
 		atomic_fetch_add(&inode->priv->fs->write_errors, 1);
@@ -129,7 +139,7 @@ fs_write(struct inode *inode, const void *buf, size_t len, uint64_t offset, bool
 	int err = posix_kill_sid(inode);
 	if (err)
 		return err;
-	set_random(inode, fd, coherent);
+	posix_set_random(inode, fd, coherent);
 	if (coherent)
 		posix_drop_pages(fd, offset, len);
 	if (!sync)
@@ -141,7 +151,7 @@ fs_write(struct inode *inode, const void *buf, size_t len, uint64_t offset, bool
 		n = err;
 	change_bump(inode->priv);
 	/* Waiting for pages reports, once, also what others wrote unstably there: who commits that must hear of it. */
-	return n < 0 && (sync || coherent) ? note_error(inode, (int)n) : n;
+	return n < 0 && (sync || coherent) ? posix_note_error(inode, (int)n) : n;
 }
 
 int
@@ -155,7 +165,7 @@ fs_commit(struct inode *inode, bool coherent)
 	/* Cleared first: what is written meanwhile may not be covered. */
 	atomic_store(&inode->priv->dirty, false);
 	if (fdatasync(fd) < 0)
-		return note_error(inode, -errno);
+		return posix_note_error(inode, -errno);
 	if (coherent)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	return 0;
@@ -170,7 +180,7 @@ settle_file(struct inode *inode)
 	CLEANUP_CLOSE int own = fd < 0 ? inode_reopen(inode, O_RDONLY) : -1;
 	if (fd < 0 && own < 0)
 		return own;
-	return fsync(fd < 0 ? own : fd) < 0 ? note_error(inode, -errno) : 0;
+	return fsync(fd < 0 ? own : fd) < 0 ? posix_note_error(inode, -errno) : 0;
 }
 
 static int

@@ -137,6 +137,8 @@ op_fn op_getattr, op_setattr, op_access, op_verify, op_nverify;
 op_fn op_create, op_remove, op_rename, op_link, op_readlink, op_readdir;
 /* op_io.c */
 op_fn op_read, op_write, op_commit;
+/* op_read_plus.c, op_space.c, op_copy.c, op_write_same.c */
+op_fn op_read_plus, op_allocate, op_deallocate, op_seek, op_io_advise, op_copy, op_clone, op_write_same;
 /* op_open.c */
 op_fn op_open, op_open_downgrade, op_close;
 /* op_lock.c */
@@ -145,8 +147,10 @@ op_fn op_lock, op_lockt, op_locku;
 op_fn op_test_stateid, op_free_stateid;
 /* op_layout.c */
 op_fn op_layoutget, op_layoutcommit, op_layoutreturn;
+/* op_layout_report.c */
+op_fn op_layouterror, op_layoutstats;
 /* op_device.c */
-op_fn op_getdeviceinfo;
+op_fn op_getdeviceinfo, op_getdevicelist;
 
 /* ---- for op_sequence.c and the pool ---- */
 

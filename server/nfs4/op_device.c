@@ -1,5 +1,6 @@
 /*
  * GETDEVICEINFO (RFC 8881 18.40): the device's address, for block (RFC 5663 2.2) and SCSI layouts (RFC 8154 2.3).  Runs on a worker.
+ * GETDEVICELIST (18.41).
  */
 #include <errno.h>
 #include <string.h>
@@ -9,8 +10,10 @@
 #include "proto/nfs4/status.h"
 #include "proto/xdr/xdr_arena.h"
 #include "server/conf/conf.h"
+#include "server/export/export.h"
 #include "server/layout/device.h"
 #include "server/layout/device_notice.h"
+#include "server/mds.h"
 #include "server/nfs4/compound.h"
 #include "server/state/client.h"
 
@@ -132,4 +135,52 @@ op_getdeviceinfo(struct compound *c, nfs_argop4 *arg, nfs_resop4 *resop)
 		status = device_answer(c, device, args, res);
 	device_put(device);
 	return status;
+}
+
+/* ---- GETDEVICELIST ---- */
+
+#define LIST_END 1u			/* the one cookie given: behind the only device */
+
+/* The verifier of lists: that of this life of the server, since device IDs may be others in the next. */
+static nfsstat4
+devicelist_check(struct compound *c, const GETDEVICELIST4args *args)
+{
+	const struct export *export = c->cur->export;
+
+	if (!export || !export->layout_type || (uint32_t)args->gdla_layout_type != export->layout_type)
+		return NFS4ERR_UNKNOWN_LAYOUTTYPE;
+	if (!args->gdla_maxdevices)
+		return NFS4ERR_INVAL;
+	if (args->gdla_cookie == 0)
+		return NFS4_OK;
+	if (args->gdla_cookie != LIST_END)
+		return NFS4ERR_BAD_COOKIE;
+	return memcmp(args->gdla_cookieverf, c->mds->write_verifier, NFS4_VERIFIER_SIZE) ? NFS4ERR_NOT_SAME : NFS4_OK;
+}
+
+/*
+ * RFC 8881 18.41, at minor version 1 only: RFC 7862 14.2 says "MUST NOT implement".  A file system has one device, or none as long as its LUN is not to be
+ * had.
+ */
+nfsstat4
+op_getdevicelist(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
+{
+	const GETDEVICELIST4args *args = &arg->nfs_argop4_u.opgetdevicelist;
+	GETDEVICELIST4resok *ok = &res->nfs_resop4_u.opgetdevicelist.GETDEVICELIST4res_u.gdlr_resok4;
+	nfsstat4 status = devicelist_check(c, args);
+
+	if (status != NFS4_OK)
+		return status;
+	deviceid4 *id = arena_alloc(&c->arena, sizeof *id);
+	if (!id)
+		return NFS4ERR_DELAY;
+	ok->gdlr_cookie = LIST_END;
+	memcpy(ok->gdlr_cookieverf, c->mds->write_verifier, NFS4_VERIFIER_SIZE);
+	ok->gdlr_eof = TRUE;
+	if (args->gdla_cookie == 0 && export_grants(c->cur->export)) {
+		memcpy(*id, c->cur->export->device->id, sizeof *id);
+		ok->gdlr_deviceid_list.gdlr_deviceid_list_len = 1;
+		ok->gdlr_deviceid_list.gdlr_deviceid_list_val = id;
+	}
+	return NFS4_OK;
 }

@@ -10,18 +10,18 @@
 #include "server/mds.h"
 #include "server/nfs4/dir.h"
 #include "server/nfs4/ftype.h"
+#include "server/nfs4/io.h"
 #include "server/nfs4/way.h"
 #include "server/state/stateid.h"
 
-#define IO_MAX (1u << 20)		/* bytes: maxread, maxwrite */
 #define READ_HEADER 8u			/* eof and count stand before the data */
 
 /*
  * Another one after each flush that failed: what was written unstably may be lost, and clients have to send it
  * again (PITFALLS E11).
  */
-static void
-verifier_get(const struct mds *mds, verifier4 verf)
+void
+io_verifier(const struct mds *mds, verifier4 verf)
 {
 	uint64_t v;
 
@@ -30,8 +30,7 @@ verifier_get(const struct mds *mds, verifier4 verf)
 	memcpy(verf, &v, sizeof v);
 }
 
-/* Stateid, and the file's mode where no open stands behind it. */
-static nfsstat4
+nfsstat4
 io_check(struct compound *c, const stateid4 *stateid, bool write)
 {
 	stateid4 sid = *stateid;	/* the argument stays: the operation may be run again */
@@ -45,6 +44,35 @@ io_check(struct compound *c, const stateid4 *stateid, bool write)
 	if (status != NFS4_OK || by_open)
 		return status;
 	return dir_access(c->cur, &c->cred, write ? W_OK : R_OK);
+}
+
+nfsstat4
+io_check_write(struct compound *c, const stateid4 *stateid)
+{
+	if (c->cur->type != S_IFREG)
+		return NFS4ERR_WRONG_TYPE;
+	nfsstat4 status = io_check(c, stateid, true);
+	return status == NFS4_OK ? compound_check_rw(c) : status;
+}
+
+nfsstat4
+io_check_saved(struct compound *c, const stateid4 *stateid)
+{
+	stateid4 sid = *stateid;
+	bool by_open = false;
+
+	if (c->saved->type != S_IFREG)
+		return NFS4ERR_WRONG_TYPE;
+	if (stateid_is_current(&sid)) {
+		if (!c->saved_sid_valid)
+			return NFS4ERR_BAD_STATEID;
+		sid = c->saved_sid;
+	}
+	nfsstat4 status = state_check_io(c, &sid, c->saved, false, &by_open);
+	/* It was compared with who the caller is on the current file's export: as good here only if he is the same. */
+	if (status != NFS4_OK || (by_open && c->cred.uid == c->saved_cred.uid))
+		return status;
+	return dir_access(c->saved, &c->saved_cred, R_OK);
 }
 
 /* Bytes to read: what is asked, what fits the reply, and files end at 2^63 - 1. */
@@ -144,7 +172,7 @@ op_write(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	if (status != NFS4_OK)
 		return status;
 	/* Before the data: a flush that fails in between changes it, and the client will notice. */
-	verifier_get(c->mds, ok->writeverf);
+	io_verifier(c->mds, ok->writeverf);
 	if (len) {
 		status = way_take(c, c->cur, LAYOUT_NEED_WRITE, args->offset, len);
 		if (status != NFS4_OK)
@@ -177,6 +205,6 @@ op_commit(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	if (err < 0)
 		return nfs4_status(err);
 	/* After the flush: another one that failed meanwhile took our data with it. */
-	verifier_get(c->mds, ok->writeverf);
+	io_verifier(c->mds, ok->writeverf);
 	return NFS4_OK;
 }

@@ -12,6 +12,7 @@
 #define BITMAP 16u		/* count and three words */
 #define FH (4u + NFS4_FHSIZE)
 #define DENIED (8u + 8 + 4 + 8 + 4 + NFS4_OPAQUE_LIMIT)	/* LOCK4denied */
+#define WRITE_RESPONSE (4u + STATEID + 8 + 4 + NFS4_VERIFIER_SIZE)	/* write_response4 with a callback id */
 #define CHANNEL (6u * 4 + 4 + 4)
 
 #define FHR OPF_FH
@@ -69,7 +70,7 @@ const struct op_row op_rows[OP_ROWS] = {
 	[OP_FREE_STATEID] = { op_free_stateid, OPF_MODIFIES, STATUS },
 	[OP_GET_DIR_DELEGATION] = UNSUPPORTED,
 	[OP_GETDEVICEINFO] = { op_getdeviceinfo, OPF_BLOCKS, 0 },
-	[OP_GETDEVICELIST] = { NULL, OPF_UNSUPPORTED | OPF_V41_ONLY, STATUS },
+	[OP_GETDEVICELIST] = { op_getdevicelist, FHR | OPF_V41_ONLY, 0 },
 	[OP_LAYOUTCOMMIT] = { op_layoutcommit, FHMB, STATUS + 12 },
 	[OP_LAYOUTGET] = { op_layoutget, OPF_FH | OPF_MODIFIES, 256 },
 	[OP_LAYOUTRETURN] = { op_layoutreturn, OPF_MODIFIES, STATUS + 4 + STATEID },
@@ -81,19 +82,19 @@ const struct op_row op_rows[OP_ROWS] = {
 	[OP_DESTROY_CLIENTID] = { op_destroy_clientid, OPF_NO_SESSION | OPF_MODIFIES | OPF_BLOCKS, STATUS },
 	[OP_RECLAIM_COMPLETE] = { op_reclaim_complete, OPF_MODIFIES, STATUS },
 
-	[OP_ALLOCATE] = UNSUPPORTED_42,
-	[OP_COPY] = UNSUPPORTED_42,
-	[OP_COPY_NOTIFY] = UNSUPPORTED_42,
-	[OP_DEALLOCATE] = UNSUPPORTED_42,
-	[OP_IO_ADVISE] = UNSUPPORTED_42,
-	[OP_LAYOUTERROR] = UNSUPPORTED_42,
-	[OP_LAYOUTSTATS] = UNSUPPORTED_42,
+	[OP_ALLOCATE] = { op_allocate, FHMB | OPF_V42, STATUS },
+	[OP_COPY] = { op_copy, FHMB | OPF_SAVED | OPF_V42, STATUS + WRITE_RESPONSE + 8 },
+	[OP_COPY_NOTIFY] = UNSUPPORTED_42,	/* between servers: RFC 7862 13 */
+	[OP_DEALLOCATE] = { op_deallocate, FHMB | OPF_V42, STATUS },
+	[OP_IO_ADVISE] = { op_io_advise, FHR | OPF_BLOCKS | OPF_V42, STATUS + BITMAP },
+	[OP_LAYOUTERROR] = { op_layouterror, FHR | OPF_V42, STATUS },
+	[OP_LAYOUTSTATS] = { op_layoutstats, FHR | OPF_V42, STATUS },
 	[OP_OFFLOAD_CANCEL] = UNSUPPORTED_42,
 	[OP_OFFLOAD_STATUS] = UNSUPPORTED_42,
-	[OP_READ_PLUS] = UNSUPPORTED_42,
-	[OP_SEEK] = UNSUPPORTED_42,
-	[OP_WRITE_SAME] = UNSUPPORTED_42,
-	[OP_CLONE] = UNSUPPORTED_42,
+	[OP_READ_PLUS] = { op_read_plus, FHR | OPF_V42, 0 },
+	[OP_SEEK] = { op_seek, FHR | OPF_BLOCKS | OPF_V42, STATUS + 12 },
+	[OP_WRITE_SAME] = { op_write_same, FHMB | OPF_V42, STATUS + WRITE_RESPONSE },
+	[OP_CLONE] = { op_clone, FHMB | OPF_SAVED | OPF_V42, STATUS },
 	[72] = UNSUPPORTED_42,	/* GETXATTR, SETXATTR, LISTXATTRS, REMOVEXATTR (RFC 8276) */
 	[73] = UNSUPPORTED_42,
 	[74] = UNSUPPORTED_42,

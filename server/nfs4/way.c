@@ -85,3 +85,42 @@ way_drop(struct inode *inode)
 {
 	pthread_rwlock_unlock(&inode->io_lock);
 }
+
+/* Of one file: what has both in it. */
+static nfsstat4
+way_take_hull(struct compound *c, const struct way *a, const struct way *b)
+{
+	uint64_t start = a->offset < b->offset ? a->offset : b->offset;
+	uint64_t a_end = a->length > UINT64_MAX - a->offset ? UINT64_MAX : a->offset + a->length;
+	uint64_t b_end = b->length > UINT64_MAX - b->offset ? UINT64_MAX : b->offset + b->length;
+	uint64_t end = a_end > b_end ? a_end : b_end;
+
+	return way_take(c, a->inode, a->need > b->need ? a->need : b->need, start, end == UINT64_MAX ? WAY_TO_END : end - start);
+}
+
+nfsstat4
+way_take_both(struct compound *c, const struct way *a, const struct way *b)
+{
+	if (a->inode == b->inode)
+		return way_take_hull(c, a, b);
+	const struct way *first = (uintptr_t)a->inode < (uintptr_t)b->inode ? a : b, *second = first == a ? b : a;
+	nfsstat4 status = way_take(c, first->inode, first->need, first->offset, first->length);
+	if (status == NFS4ERR_DELAY && layout_any(second->inode)) {
+		/* It has to be tried again anyway: what is in the way at the other file is recalled in the same time. */
+		layout_make_way(c->mds, second->inode, c->client, second->need, second->offset, second->length);
+	}
+	if (status != NFS4_OK)
+		return status;
+	status = way_take(c, second->inode, second->need, second->offset, second->length);
+	if (status != NFS4_OK)
+		way_drop(first->inode);
+	return status;
+}
+
+void
+way_drop_both(const struct way *a, const struct way *b)
+{
+	way_drop(a->inode);
+	if (a->inode != b->inode)
+		way_drop(b->inode);
+}

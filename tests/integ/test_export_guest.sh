@@ -37,7 +37,7 @@ END
 for provider in ${PROVIDERS:-plain kernel}; do
 	# what plain does on the wire is seen on this host (test_wire_block.sh)
 	suites=commit
-	[ $provider = plain ] || suites="layout grant commit recall conflict backchannel fence"
+	[ $provider = plain ] || suites="layout grant commit recall conflict space backchannel fence"
 	guest_run 400 export_guest $provider "${SUITES:-$suites}" |
 		sed "s/^\(PASS\|FAIL\): /\1: $provider: /" >"$W/$provider.log"
 	status=${PIPESTATUS[0]}

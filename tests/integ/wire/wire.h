@@ -53,7 +53,7 @@ struct wire_test {
 	const char *id, *text;		/* id of PITFALLS.md */
 	void (*fn)(void);
 };
-extern const struct wire_test tests_layout[], tests_grant[], tests_commit[], tests_recall[], tests_conflict[], tests_session[], tests_backchannel[],
+extern const struct wire_test tests_layout[], tests_grant[], tests_commit[], tests_recall[], tests_conflict[], tests_space[], tests_session[], tests_backchannel[],
     tests_device[], tests_fence[], tests_unfenced[], tests_scsi[], tests_former[], tests_reload[], tests_restart[], tests_restart_unfenced[], tests_garbage[];
 
 uint64_t now_ms(void);

@@ -122,8 +122,11 @@ fake_cd(struct fake_node *node)
 void
 fake_save(struct fake_node *node)
 {
+	if (fake->c.saved)
+		inode_put(fake->c.saved);
 	fake->c.saved = inode_get(&node->inode);
 	fake->c.saved_opts = &rw_client;
+	fake->c.saved_cred = fake->c.cred;
 }
 
 bool
@@ -459,6 +462,73 @@ fs_write_errors(const struct fs *fs)
 	return fake->write_errors;
 }
 
+static bool
+locked_for_writing(struct inode *inode)
+{
+	return pthread_rwlock_tryrdlock(&inode->io_lock) == EBUSY;
+}
+
+int
+fs_allocate(struct inode *inode, uint64_t offset, uint64_t len, bool coherent)
+{
+	ck_assert(locked_for_writing(inode) && coherent == layout_any(inode));
+	fake->spaces++;
+	fake->space_offset = offset;
+	fake->space_len = len;
+	return fake->space_err;
+}
+
+int
+fs_deallocate(struct inode *inode, uint64_t offset, uint64_t len, bool coherent)
+{
+	return fs_allocate(inode, offset, len, coherent);
+}
+
+int
+fs_clone(struct inode *src, uint64_t src_offset, struct inode *dst, uint64_t dst_offset, uint64_t len, bool coherent)
+{
+	ck_assert(locked_for_writing(src));
+	fake->clone_from = src_offset;
+	return fs_allocate(dst, dst_offset, len, coherent);
+}
+
+int64_t
+fs_copy(const struct fs_copy *copy)
+{
+	ck_assert(locked_for_writing(copy->dst) && !fake_unlocked(copy->src));
+	fake->copy = *copy;
+	return fake->copied ? fake->copied : (int64_t)copy->len;
+}
+
+int
+fs_seek(struct inode *inode, uint64_t offset, bool data, uint64_t *found)
+{
+	uint64_t size = node_of(inode)->st.stx.stx_size;
+	ck_assert(!fake_unlocked(inode));
+	if (offset >= size)
+		return -ENXIO;
+	*found = offset;
+	for (unsigned i = 0; fake->data[i][1]; i++) {
+		uint64_t start = fake->data[i][0], end = fake->data[i][1];
+		if (offset >= end)
+			continue;
+		if (data)
+			*found = offset < start ? start : offset;
+		else if (offset >= start)
+			*found = end;
+		return 0;
+	}
+	return data ? -ENXIO : 0;
+}
+
+void
+fs_forget(struct inode *inode, uint64_t offset, uint64_t len)
+{
+	(void)inode;
+	fake->space_offset = offset;
+	fake->space_len = len;
+}
+
 /* ---- layout/, state/, conf/ ---- */
 
 nfsstat4
@@ -468,11 +538,11 @@ layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enu
 	(void)mds;
 	(void)client;
 	ck_assert(fake_unlocked(inode));
-	fake->make_way++;
+	fake->ways[fake->make_way++ % 8] = (struct fake_way){ inode, need, offset, length };
 	fake->need = need;
 	fake->need_offset = offset;
 	fake->need_length = length;
-	return fake->in_way ? NFS4ERR_DELAY : NFS4_OK;
+	return fake->in_way && (!fake->way_of || fake->way_of == inode) ? NFS4ERR_DELAY : NFS4_OK;
 }
 
 bool

@@ -54,6 +54,16 @@ struct fake {
 	uint64_t need_offset, need_length;
 	bool lock_held_at_change;	/* io_lock was held for writing when the fake changed something */
 	bool wrote_sync, read_nowait, read_coherent;
+
+	/* blocks */
+	struct fake_way { const struct inode *inode; enum layout_need need; uint64_t offset, length; } ways[8];	/* asked of layout_make_way() */
+	const struct inode *way_of;	/* with in_way: only this one's is blocked; NULL: any */
+	unsigned spaces;		/* calls of fs_allocate(), fs_deallocate(), fs_clone() */
+	uint64_t space_offset, space_len, clone_from;
+	int space_err;
+	int64_t copied;			/* fs_copy() says; 0: all */
+	struct fs_copy copy;
+	uint64_t data[8][2];		/* fs_seek(): where there is data, ascending; ended by {0, 0} */
 };
 
 extern struct fake *fake;
