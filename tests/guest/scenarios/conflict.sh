@@ -114,3 +114,35 @@ scenario_two() {
 	END
 	on_each "b server" has write 512K:38 768K:37 1M:31
 }
+
+# A second client punches, allocates, clones and copies what the first holds (NFSv4.2: DEALLOCATE, ALLOCATE, CLONE, COPY).
+scenario space 2 "a b" 2
+scenario_space() {
+	held punch allocate clone copy
+	on b <<-'END'
+		calls() { awk -v mount=$MOUNT -v op="$1:" '/^device/ {on = $5 == mount} on && $1 == op {n = $2} END {print n + 0}' /proc/self/mountstats; }
+		within 3000 fallocate -p -o 256K -l 256K $D/punch
+		within 3000 fallocate -o 1M -l 256K $D/allocate
+		within 3000 cp --reflink=always $D/clone $D/cloned
+		within 3000 xfs_io -f -c "copy_range $D/copy" $D/copied >/dev/null
+		for op in DEALLOCATE ALLOCATE CLONE COPY; do
+			[ "$(calls $op)" -gt 0 ] || { echo "no $op was called"; false; }
+		done
+		has cloned 1M:31
+		has copied 1M:31
+		has punch 256K:31 512K:0 1M:31
+		# of a copy, not of a clone, there are layouts
+		straight put copied 0 1M 40
+	END
+	on a <<-'END'
+		for file in punch allocate copy; do straight put $file 1020K 4K 31; done
+		put clone 0 4K 39
+	END
+	release
+	on_each "a b server" has punch 256K:31 512K:0 1M:31
+	on_each "a b server" has allocate 1M:31 1280K:0
+	on_each "a b server" has clone 4K:39 1M:31
+	on_each "a b server" has cloned 1M:31
+	on_each "a b server" has copy 1M:31
+	on_each "a b server" has copied 1M:40
+}
