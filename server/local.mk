@@ -70,11 +70,13 @@ libserver_la_SOURCES = \
 	server/fs/fs.c \
 	server/fs/fs.h \
 	server/fs/fs_private.h \
+	server/fs/glance.c \
 	server/fs/handle.c \
 	server/fs/handle.h \
 	server/fs/inode.c \
 	server/fs/inode_open.c \
 	server/fs/inode_sweep.c \
+	server/fs/names.c \
 	server/fs/posix_attr.c \
 	server/fs/posix_copy.c \
 	server/fs/posix_data.c \

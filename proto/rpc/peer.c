@@ -50,6 +50,7 @@ peer_record(struct rpc_peer *peer, struct rpc_view *view)
 		return 0;
 	}
 	call.rec = view->rec;
+	call.batch = peer->batch;
 	peer->ops->call(peer, &call);
 	return 0;
 }
@@ -121,6 +122,8 @@ peer_readable(EV_P_ ev_io *w, int revents)
 				peer_fail(peer, got ? -errno : 0);
 			return;
 		}
+		static _Thread_local uint64_t batches;
+		peer->batch = ++batches;
 		peer_count(&peer->recvs, 1);
 		peer_count(&peer->rx_bytes, (uint64_t)got);
 		rx_filled(&peer->rx, (uint32_t)got);

@@ -50,6 +50,7 @@ struct rpc_call {
 	uint8_t *args;
 	uint32_t args_len;
 	uint32_t record_len;		/* of the whole record, header included */
+	uint64_t batch;			/* calls with the same number were all here before the first of them was handed on; a thread's numbers grow from 1 */
 };
 
 /* ---- records that go out ---- */

@@ -46,6 +46,7 @@ struct rpc_peer {
 	ev_io rd, wr;
 	ev_timer timer;
 	struct rpc_rx rx;
+	uint64_t batch;			/* of the last recv */
 	bool user_paused;
 	struct loop_work turn_work;
 	bool turn_queued;

@@ -21,12 +21,6 @@
 #define CHANGE_TICK (20 * 1000000ull)		/* ns */
 #define CHANGE_SETTLE (3 * CHANGE_TICK)
 
-static uint64_t
-ctime_ns(const struct statx *stx)
-{
-	return (uint64_t)stx->stx_ctime.tv_sec * 1000000000u + stx->stx_ctime.tv_nsec;
-}
-
 /* Six changes in a row on a nameless file take less than a tick: all differ, or ctime is coarse. */
 bool
 change_probe(int dir_fd)
@@ -37,9 +31,9 @@ change_probe(int dir_fd)
 	struct statx stx;
 	uint64_t last = 0;
 	for (unsigned i = 0; i < 6; i++) {
-		if (fchmod(fd, i % 2 ? 0600 : 0640) < 0 || posix_stat(fd, STATX_CTIME, &stx) || ctime_ns(&stx) == last)
+		if (fchmod(fd, i % 2 ? 0600 : 0640) < 0 || posix_stat(fd, STATX_CTIME, &stx) || change_ctime(&stx) == last)
 			return false;
-		last = ctime_ns(&stx);
+		last = change_ctime(&stx);
 	}
 	return true;
 }
@@ -51,13 +45,13 @@ change_load(struct inode_private *p, struct statx *stx, bool fresh)
 		return;
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, c = ctime_ns(stx);
+	uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, c = change_ctime(stx);
 	if (!fresh && now_ns - c < CHANGE_SETTLE) {
 		struct timespec ts = { .tv_nsec = (long)(CHANGE_SETTLE - (now_ns - c)) };
 		nanosleep(&ts, NULL);
 		if (posix_stat(p->inode.fd, STATX_BASIC_STATS, stx))
 			return;
-		c = ctime_ns(stx);
+		c = change_ctime(stx);
 	}
 	p->change_ctime = c;
 	p->change_last = fresh ? c : c + CHANGE_TICK;
@@ -66,7 +60,7 @@ change_load(struct inode_private *p, struct statx *stx, bool fresh)
 uint64_t
 change_value(struct inode_private *p, const struct statx *stx)
 {
-	uint64_t c = ctime_ns(stx);
+	uint64_t c = change_ctime(stx);
 	if (p->fse->fine_ctime)
 		return c;
 	LOCK_SCOPE(&p->change_lock);
@@ -87,6 +81,7 @@ void
 change_bump(struct inode_private *p)
 {
 	atomic_fetch_add(&p->changes, 1);
+	glance_end();
 }
 
 void

@@ -30,6 +30,9 @@ fs_new(struct mds *mds, struct fs **fsp)
 	}
 	if (!err)
 		err = pseudo_init(fs);
+	fs->names = err ? NULL : names_new();
+	if (!err && !fs->names)
+		err = -ENOMEM;
 	if (err) {
 		fs_free(fs);
 		return err;
@@ -52,6 +55,7 @@ fs_free(struct fs *fs)
 	inode_cache_free(fs);
 	pseudo_free(fs);
 	handle_key_free(fs->key);
+	names_free(fs->names);
 	pthread_rwlock_destroy(&fs->tree_lock);
 	pthread_mutex_destroy(&fs->lock);
 	pthread_cond_destroy(&fs->wake);

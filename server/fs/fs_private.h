@@ -54,6 +54,7 @@ struct inode_private {
 	struct inode inode;
 	struct fs *fs;
 	struct fs_export *fse;		/* NULL: pseudo */
+	uint64_t serial;		/* no other inode of this process ever has it */
 	UT_hash_handle hh;		/* by the handle without its MAC */
 	TAILQ_ENTRY(inode_private) lru;	/* while refs is 0 */
 	atomic_uint refs;		/* 0 <-> 1 only under fs->lock */
@@ -74,8 +75,6 @@ struct inode_private {
 
 /* Inodes taken out of the cache, linked by lru. */
 TAILQ_HEAD(inode_dead, inode_private);
-
-#define RECENT_NAMES 8192u		/* a power of 2 */
 
 struct fs {
 	struct mds *mds;
@@ -101,8 +100,7 @@ struct fs {
 	pthread_t sweeper;
 	pthread_cond_t wake;		/* work, stop */
 
-	/* posix_dir.c: names that were found in the kernel's cache a moment ago; a hint, nothing is believed on its strength */
-	atomic_uint_fast64_t recent[RECENT_NAMES];
+	struct names *names;		/* names.c */
 };
 
 static inline struct inode_private *
@@ -197,6 +195,37 @@ bool change_probe(int dir_fd);
 void change_load(struct inode_private *priv, struct statx *stx, bool fresh);
 uint64_t change_value(struct inode_private *priv, const struct statx *stx);
 void change_bump(struct inode_private *priv);
+
+/* ctime in nanoseconds */
+static inline uint64_t
+change_ctime(const struct statx *stx)
+{
+	return (uint64_t)stx->stx_ctime.tv_sec * 1000000000u + stx->stx_ctime.tv_nsec;
+}
+
+/* ---- glance.c ---- */
+
+/* This thread changed something: no look of before counts. */
+void glance_end(void);
+
+/* ---- names.c ---- */
+
+#define NAMES_LEN 47u			/* longer names are not kept */
+
+enum names_answer {
+	NAMES_UNKNOWN,
+	NAMES_CACHED,			/* the kernel had it a moment ago */
+	NAMES_SAME,			/* *native and *mount_id are what it leads to */
+};
+
+struct names *names_new(void);
+void names_free(struct names *names);
+/* What is known of NAME in DIR, whose ctime is CTIME now. */
+enum names_answer names_find(struct names *names, const struct inode_private *dir, uint64_t ctime, const char *name, unsigned len,
+    struct handle_native *native, int *mount_id);
+/* The kernel said so after DIR's ctime was CTIME. */
+void names_note(struct names *names, const struct inode_private *dir, uint64_t ctime, const char *name, unsigned len,
+    const struct handle_native *native, int mount_id);
 
 /* ---- user.c ---- */
 

@@ -42,9 +42,11 @@ inode_cache_init(struct fs *fs)
 struct inode_private *
 inode_alloc(struct fs *fs, struct fs_export *fse, const struct handle *handle)
 {
+	static atomic_uint_fast64_t serial;
 	struct inode_private *p = calloc(1, sizeof *p);
 	if (!p)
 		return NULL;
+	p->serial = atomic_fetch_add(&serial, 1) + 1;
 	p->fs = fs;
 	p->fse = fse;
 	p->inode.priv = p;

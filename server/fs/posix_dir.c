@@ -77,75 +77,49 @@ fs_lookup(struct inode *dir, const char *name, unsigned len, struct inode **inod
 
 /*
  * openat2(RESOLVE_CACHED) never waits, but costs three system calls with its handle and its close, where name_to_handle_at(2) of the name is one
- * that may have to read the directory.  A name that was in the kernel's cache less than RECENT_MS ago still is, unless memory
- * is very short, and then one block is read: so it is asked for directly, and the answer is the kernel's of now in either case.
+ * that may have to read the directory: for names that are known to be in the kernel's cache (names.c).
  */
-#define RECENT_MS 1024u
-
-struct recent {
-	unsigned slot;
-	uint64_t value;			/* what stands in the slot if the name is recent: hash and time */
-};
-
-static struct recent
-recent_of(const struct inode *dir, const char *name, unsigned len)
-{
-	struct timespec now;
-	uint64_t h = 0xcbf29ce484222325u ^ (uintptr_t)dir;	/* FNV-1a */
-	for (unsigned i = 0; i < len; i++)
-		h = (h ^ (uint8_t)name[i]) * 0x100000001b3u;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-	return (struct recent){ (h ^ h >> 32) % RECENT_NAMES, (h >> 32) << 32 | (ms / RECENT_MS & UINT32_MAX) };
-}
-
-static bool
-recent_is(const struct fs *fs, const struct recent *r)
-{
-	return atomic_load_explicit(&fs->recent[r->slot], memory_order_relaxed) == r->value;
-}
-
-static void
-recent_note(struct fs *fs, const struct recent *r)
-{
-	atomic_store_explicit(&fs->recent[r->slot], r->value, memory_order_relaxed);
-}
-
 static int
-lookup_recent(struct inode *dir, const char *name, struct inode **inode)
+ask_kernel(struct inode *dir, const char *name, bool cached, struct handle_native *native, int *mount_id)
 {
-	struct handle_native native;
-	int mount_id, err = handle_of(dir->fd, name, &native, &mount_id);
-	if (err == -ENOENT && is_export_root(dir))
-		return -EAGAIN;		/* a node of the pseudo root below it, perhaps */
-	return err ? err : found(dir->priv, mount_id, &native, true, inode);
+	if (cached) {
+		int err = handle_of(dir->fd, name, native, mount_id);
+		/* a node of the pseudo root below it, perhaps */
+		return err == -ENOENT && is_export_root(dir) ? -EAGAIN : err;
+	}
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_CACHED };
+	CLEANUP_CLOSE int fd = (int)syscall(SYS_openat2, dir->fd, name, &how, sizeof how);
+	if (fd < 0)
+		return errno == ENOENT && !is_export_root(dir) ? -ENOENT : -EAGAIN;
+	return handle_of(fd, "", native, mount_id);
 }
 
 int
 fs_lookup_nowait(struct inode *dir, const char *name, unsigned len, struct inode **inode)
 {
 	char buf[FS_NAME_MAX + 1];
-	int err = posix_name(buf, name, len);
+	struct handle_native native;
+	struct fs_stat st;
+	int mount_id, err = posix_name(buf, name, len);
 	if (err)
 		return err;
 	if (!S_ISDIR(dir->type))
 		return -ENOTDIR;
 	if (dir->pseudo)
 		return pseudo_lookup(dir, name, len, inode);
-	struct recent r = recent_of(dir, buf, len);
-	if (recent_is(dir->priv->fs, &r))
-		return lookup_recent(dir, buf, inode);
-	/* name_to_handle_at() alone would read the directory if need be. */
-	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_CACHED };
-	CLEANUP_CLOSE int fd = (int)syscall(SYS_openat2, dir->fd, buf, &how, sizeof how);
-	if (fd < 0)
-		return errno == ENOENT && !is_export_root(dir) ? -ENOENT : -EAGAIN;
-	struct handle_native native;
-	int mount_id;
-	err = handle_of(fd, "", &native, &mount_id);
+	/* before the kernel is asked for the name */
+	err = fs_glance(dir, &st);
 	if (err)
 		return err;
-	recent_note(dir->priv->fs, &r);
+	struct names *names = dir->priv->fs->names;
+	uint64_t ctime = change_ctime(&st.stx);
+	enum names_answer known = names_find(names, dir->priv, ctime, buf, len, &native, &mount_id);
+	if (known != NAMES_SAME) {
+		err = ask_kernel(dir, buf, known == NAMES_CACHED, &native, &mount_id);
+		if (err)
+			return err;
+		names_note(names, dir->priv, ctime, buf, len, &native, mount_id);
+	}
 	return found(dir->priv, mount_id, &native, true, inode);
 }
 

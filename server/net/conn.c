@@ -7,6 +7,7 @@
 
 #include "proto/x/nfs4.h"
 #include "server/conf/exports.h"
+#include "server/fs/fs.h"
 #include "server/mds.h"
 #include "server/net/listener.h"
 #include "server/nfs4/compound.h"
@@ -27,6 +28,7 @@ static void
 conn_call(struct rpc_peer *peer, struct rpc_call *call)
 {
 	struct conn *conn = rpc_peer_owner(peer);
+	fs_glance_begin(call->batch);
 	if (call->prog != NFS4_PROGRAM)
 		conn_answer(conn, call->xid, RPC_PROG_UNAVAIL);
 	else if (call->vers != NFS_V4)

@@ -20,7 +20,7 @@ nfsstat4
 dir_access(struct inode *inode, const struct fs_cred *cred, unsigned mask)
 {
 	struct fs_stat st;
-	int err = fs_getattr(inode, &st);
+	int err = fs_glance(inode, &st);
 
 	if (err < 0)
 		return nfs4_status(err);

@@ -108,7 +108,9 @@ read_data(struct compound *c, const READ4args *args, uint32_t len, uint8_t *buf,
 	ok->data.data_len = n;
 	ok->eof = TRUE;
 	if (n == len) {
-		int err = fs_getattr(c->cur, &st);
+		int err = fs_glance(c->cur, &st);
+		if (!err && args->offset + len > st.stx.stx_size)	/* it has grown since that look */
+			err = fs_getattr(c->cur, &st);
 		if (err < 0)
 			return nfs4_status(err);
 		ok->eof = args->offset >= st.stx.stx_size || (uint64_t)n >= st.stx.stx_size - args->offset;

@@ -83,6 +83,79 @@ START_TEST(nowait_knows_what_changed_since)
 }
 END_TEST
 
+/* Where the directory is what it was the kernel is not asked again; where it moved, it is. */
+START_TEST(nowait_believes_an_unmoved_directory_only)
+{
+	struct fs_env env;
+	struct inode *inode;
+	struct handle_native native;
+	struct fs_stat st;
+	int mount_id;
+	env_open(&env);
+	struct inode *dir = env_mkdir(env.root, "unmoved", 0755), *file;
+	struct names *names = env.fs->names;
+	ck_assert_ok(fs_create(dir, "name", 4, &root_cred, 0600, &file, NULL));
+	ck_assert_ok(fs_lookup_nowait(dir, "name", 4, &inode));
+	inode_put(inode);
+	ck_assert_ok(fs_getattr(dir, &st));
+	uint64_t ctime = change_ctime(&st.stx);
+	ck_assert_int_eq(names_find(names, dir->priv, ctime, "name", 4, &native, &mount_id),
+	    dir->priv->fse->fine_ctime ? NAMES_SAME : NAMES_CACHED);
+	ck_assert_int_eq(names_find(names, dir->priv, ctime + 1, "name", 4, &native, &mount_id), NAMES_CACHED);
+	ck_assert_int_eq(names_find(names, dir->priv, ctime, "nam", 3, &native, &mount_id), NAMES_UNKNOWN);
+	ck_assert_int_eq(names_find(names, dir->priv, ctime, "other", 5, &native, &mount_id), NAMES_UNKNOWN);
+	ck_assert_int_eq(names_find(names, env.root->priv, ctime, "name", 4, &native, &mount_id), NAMES_UNKNOWN);
+	/* a name that is too long for the table is found the other way, each time */
+	char longer[NAMES_LEN + 2];
+	memset(longer, 'n', sizeof longer);
+	struct inode *second;
+	ck_assert_ok(fs_create(dir, longer, sizeof longer, &root_cred, 0600, &second, NULL));
+	for (int i = 0; i < 2; i++) {
+		ck_assert_ok(fs_lookup_nowait(dir, longer, sizeof longer, &inode));
+		ck_assert_ptr_eq(inode, second);
+		inode_put(inode);
+	}
+	inode_put(file);
+	inode_put(second);
+	inode_put(dir);
+	env_close(&env);
+}
+END_TEST
+
+/* Within a batch one look serves all; the next batch, and a change of the thread's own, want another. */
+START_TEST(a_glance_serves_one_batch)
+{
+	struct fs_env env;
+	struct fs_stat st;
+	env_open(&env);
+	struct inode *file = env_create(&env, "file", 0600);
+	fs_glance_begin(7);
+	ck_assert_ok(fs_glance(file, &st));
+	ck_assert_uint_eq(st.stx.stx_mode & 0777, 0600);
+	char path[32];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", file->fd);
+	ck_assert_int_eq(chmod(path, 0640), 0);
+	ck_assert_ok(fs_glance(file, &st));
+	ck_assert_uint_eq(st.stx.stx_mode & 0777, 0600);
+	ck_assert_ok(fs_getattr(file, &st));
+	ck_assert_uint_eq(st.stx.stx_mode & 0777, 0640);
+	fs_glance_begin(8);
+	ck_assert_ok(fs_glance(file, &st));
+	ck_assert_uint_eq(st.stx.stx_mode & 0777, 0640);
+	struct fs_setattr set = { .what = FS_SET_MODE, .mode = 0400 };
+	ck_assert_ok(fs_setattr(file, &root_cred, &set, false));
+	fs_glance_begin(8);
+	ck_assert_ok(fs_glance(file, &st));
+	ck_assert_uint_eq(st.stx.stx_mode & 0777, 0400);
+	fs_glance_begin(0);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	ck_assert_ok(fs_glance(file, &st));
+	ck_assert_uint_eq(st.stx.stx_mode & 0777, 0600);
+	inode_put(file);
+	env_close(&env);
+}
+END_TEST
+
 /* ---- READDIR ---- */
 
 struct reader {
@@ -292,6 +365,8 @@ main(void)
 	tcase_add_test(tc, bad_names_are_refused);
 	tcase_add_test(tc, nowait_finds_what_is_cached);
 	tcase_add_test(tc, nowait_knows_what_changed_since);
+	tcase_add_test(tc, nowait_believes_an_unmoved_directory_only);
+	tcase_add_test(tc, a_glance_serves_one_batch);
 	tcase_add_test(tc, cookies_resume_over_many_entries);
 	tcase_add_test(tc, bad_cookies_are_told_apart);
 	tcase_add_test(tc, cookies_of_tmpfs);

@@ -260,6 +260,12 @@ fs_getattr(struct inode *inode, struct fs_stat *st)
 }
 
 int
+fs_glance(struct inode *inode, struct fs_stat *st)
+{
+	return fs_getattr(inode, st);
+}
+
+int
 fs_statfs(struct inode *inode, struct fs_space *space)
 {
 	(void)inode;

@@ -166,6 +166,12 @@ fs_getattr(struct inode *inode, struct fs_stat *st)
 }
 
 int
+fs_glance(struct inode *inode, struct fs_stat *st)
+{
+	return fs_getattr(inode, st);
+}
+
+int
 fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_setattr *set, bool may_write)
 {
 	struct open_fake_file *f = file_of(inode);
