@@ -199,6 +199,8 @@ libserver_la_SOURCES = \
 	server/state/lock.c \
 	server/state/lock.h \
 	server/state/lock_range.c \
+	server/state/lock_wait.c \
+	server/state/lock_wait.h \
 	server/state/open.c \
 	server/state/open.h \
 	server/state/owner.c \

@@ -39,6 +39,7 @@ struct grace;
 struct keeper;
 struct layouts;
 struct listener;
+struct lock_waits;
 struct loop;
 struct sessions;
 struct clients;
@@ -55,6 +56,7 @@ struct mds {
 	struct clients *clients;	/* state/client.h */
 	struct sessions *sessions;	/* state/session.h */
 	struct stateids *stateids;	/* state/stateid.h */
+	struct lock_waits *lock_waits;	/* state/lock_wait.h */
 	struct layouts *layouts;	/* layout/layout.h */
 	struct devices *devices;	/* layout/device.h; made by the first device_open() */
 	struct grace *grace;		/* state/grace.c; NULL: there was none */

@@ -92,6 +92,7 @@ unit_tests = \
 	tests/unit/server/nfs4/test_op_space \
 	tests/unit/server/state/test_grace \
 	tests/unit/server/state/test_lock \
+	tests/unit/server/state/test_lock_wait \
 	tests/unit/server/state/test_open \
 	tests/unit/server/state/test_session \
 	tests/unit/server/state/test_stateid
@@ -141,6 +142,7 @@ tests_unit_guest_test_expect_SOURCES = tests/unit/guest/test_expect.c \
 # State without a server.
 STATE_FAKE = tests/unit/server/state/fake_state.c tests/unit/server/state/fake_state.h
 tests_unit_server_state_test_lock_SOURCES = tests/unit/server/state/test_lock.c $(STATE_FAKE)
+tests_unit_server_state_test_lock_wait_SOURCES = tests/unit/server/state/test_lock_wait.c $(STATE_FAKE)
 tests_unit_server_state_test_open_SOURCES = tests/unit/server/state/test_open.c $(STATE_FAKE)
 tests_unit_server_state_test_stateid_SOURCES = tests/unit/server/state/test_stateid.c $(STATE_FAKE)
 
@@ -230,6 +232,7 @@ tests_integ_wire_wire_SOURCES = \
 	tests/integ/wire/test_restart.c \
 	tests/integ/wire/test_session.c \
 	tests/integ/wire/test_space.c \
+	tests/integ/wire/test_state.c \
 	tests/integ/wire/wire.h \
 	tests/integ/wire/world.c
 noinst_PROGRAMS += $(integ_programs)

@@ -39,7 +39,7 @@ struct cb_ref {
 void cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
     uint32_t timeout_ms, cb_done_fn *done, void *done_arg);
 
-/* Has CLIENT a live backchannel?  state_lock held. */
+/* Has CLIENT a live backchannel?  With state_lock held it stays so. */
 bool cb_path_locked(const struct client *client);
 
 /* Called (no lock held) when a client gets a backchannel after it had none: recalls are sent again (PITFALLS C14).  Set by layout/recall.c. */

@@ -1,6 +1,6 @@
 /*
  * LOCK (RFC 8881 18.10), LOCKT (18.11), LOCKU (18.12).  Locks are advisory and POSIX (OPEN4_RESULT_LOCKTYPE_POSIX).  The blocking types
- * are answered as the others: the client polls (9.6).
+ * are answered as the others, but who was denied is remembered, and told when to try again (9.6, state/lock_wait.h).
  */
 #include "include/cleanup.h"
 #include "server/mds.h"
@@ -8,6 +8,7 @@
 #include "server/nfs4/ftype.h"
 #include "server/state/client.h"
 #include "server/state/lock.h"
+#include "server/state/lock_wait.h"
 #include "server/state/stateid.h"
 
 /* The range, end inclusive (RFC 8881 18.10.3). */
@@ -55,9 +56,8 @@ resolve(struct compound *c, stateid4 *sid)
 
 /* LOCK4denied: the conflicting range, its owner with the client it belongs to.  state_lock held. */
 static nfsstat4
-fill_denied(struct compound *c, const struct lock_range *range, LOCK4denied *denied)
+fill_denied(struct compound *c, const struct lock_ask *range, const struct owner *owner, uint64_t clientid, LOCK4denied *denied)
 {
-	const struct owner *owner = range->state->owner;
 	char *key = arena_dup(&c->arena, owner->data, owner->len);
 
 	if (!key)
@@ -65,10 +65,18 @@ fill_denied(struct compound *c, const struct lock_range *range, LOCK4denied *den
 	denied->offset = range->start;
 	denied->length = range->end == UINT64_MAX ? NFS4_UINT64_MAX : range->end - range->start + 1;
 	denied->locktype = range->write ? WRITE_LT : READ_LT;
-	denied->owner.clientid = range->state->obj.client->id;
+	denied->owner.clientid = clientid;
 	denied->owner.owner.owner_len = owner->len - 1;
 	denied->owner.owner.owner_val = key + 1;
 	return NFS4ERR_DENIED;
+}
+
+static nfsstat4
+fill_denied_by(struct compound *c, const struct lock_range *r, LOCK4denied *denied)
+{
+	struct lock_ask range = { .start = r->start, .end = r->end, .write = r->write };
+
+	return fill_denied(c, &range, r->state->owner, r->state->obj.client->id, denied);
 }
 
 /* RFC 8881 8.4.2.1, 18.51.3 */
@@ -109,13 +117,35 @@ find_locker(struct compound *c, const locker4 *locker, struct lock_ask *ask, str
 	return (*open)->access & need ? NFS4_OK : NFS4ERR_OPENMODE;
 }
 
+/* Lock, or wait in the queue if the client is ready to.  state_lock held. */
+static nfsstat4
+lock_or_wait(struct compound *c, struct open_state *open, struct lock_state *state, const struct lock_ask *ask, bool wait,
+    LOCK4res *r)
+{
+	struct owner *owner = state ? state->owner : owner_find_locked(c->client, OWNER_LOCK, ask->owner, ask->owner_len);
+	const struct lock_wait *first = wait ? lock_wait_offer_locked(open->file, owner, ask) : NULL;
+	const struct lock_range *range;
+	nfsstat4 status;
+
+	if (first) {
+		/* Free, but somebody else was before (9.6). */
+		struct lock_ask offered = { .start = first->start, .end = first->end, .write = first->write };
+		status = fill_denied(c, &offered, first->owner, first->open->obj.client->id, &r->LOCK4res_u.denied);
+	} else {
+		status = lock_set_locked(c->mds, open, state, ask, &r->LOCK4res_u.resok4.lock_stateid, &range);
+		if (status == NFS4ERR_DENIED)
+			status = fill_denied_by(c, range, &r->LOCK4res_u.denied);
+	}
+	if (status == NFS4ERR_DENIED && wait)
+		lock_wait_add_locked(c->mds, open, owner, ask);
+	return status;
+}
+
 nfsstat4
 op_lock(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 {
 	const LOCK4args *a = &arg->nfs_argop4_u.oplock;
 	LOCK4res *r = &res->nfs_resop4_u.oplock;
-	stateid4 *sid = &r->LOCK4res_u.resok4.lock_stateid;
-	const struct lock_range *denied;
 	struct open_state *open;
 	struct lock_state *state;
 	struct lock_ask ask = { 0 };
@@ -123,17 +153,18 @@ op_lock(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	nfsstat4 status = lock_ask_of(c, a->locktype, a->offset, a->length, &ask);
 	if (status != NFS4_OK)
 		return status;
+	bool wait = !a->reclaim && (a->locktype == READW_LT || a->locktype == WRITEW_LT);
 	LOCK_SCOPE(&c->mds->state_lock);
 	status = check_grace(c, a->reclaim);
 	if (status == NFS4_OK)
 		status = find_locker(c, &a->locker, &ask, &open, &state);
 	if (status != NFS4_OK)
 		return status;
-	status = lock_set_locked(c->mds, open, state, &ask, sid, &denied);
-	if (status == NFS4ERR_DENIED)
-		return a->reclaim ? NFS4ERR_RECLAIM_CONFLICT : fill_denied(c, denied, &r->LOCK4res_u.denied);
+	status = lock_or_wait(c, open, state, &ask, wait, r);
+	if (status == NFS4ERR_DENIED && a->reclaim)
+		return NFS4ERR_RECLAIM_CONFLICT;
 	if (status == NFS4_OK)
-		compound_set_stateid(c, sid);
+		compound_set_stateid(c, &r->LOCK4res_u.resok4.lock_stateid);
 	return status;
 }
 
@@ -151,7 +182,7 @@ op_lockt(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	if (grace_active(c->mds))
 		return NFS4ERR_GRACE;
 	const struct lock_range *range = lock_test_locked(c->cur, c->client, &ask);
-	return range ? fill_denied(c, range, &res->nfs_resop4_u.oplockt.LOCKT4res_u.denied) : NFS4_OK;
+	return range ? fill_denied_by(c, range, &res->nfs_resop4_u.oplockt.LOCKT4res_u.denied) : NFS4_OK;
 }
 
 nfsstat4

@@ -6,6 +6,7 @@
 
 #include "include/cleanup.h"
 #include "proto/nfs4/status.h"
+#include "server/cb/cb.h"
 #include "server/mds.h"
 #include "server/nfs4/attr.h"
 #include "server/nfs4/compound.h"
@@ -185,7 +186,8 @@ no_delegation(open_delegation4 *d, uint32_t share_access)
 }
 
 static nfsstat4
-fill_result(struct compound *c, const OPEN4args *a, const struct open_file *f, struct attr_mask *mask, OPEN4resok *ok)
+fill_result(struct compound *c, const OPEN4args *a, const struct open_file *f, bool may_notify, struct attr_mask *mask,
+    OPEN4resok *ok)
 {
 	if (f->has_change)
 		attr_change_info(&ok->cinfo, &f->change);
@@ -193,7 +195,7 @@ fill_result(struct compound *c, const OPEN4args *a, const struct open_file *f, s
 	 * Not OPEN4_RESULT_PRESERVE_UNLINKED: a removed file stays while it is open, but not over a restart of the server, as the
 	 * flag would promise.
 	 */
-	ok->rflags = OPEN4_RESULT_LOCKTYPE_POSIX;
+	ok->rflags = OPEN4_RESULT_LOCKTYPE_POSIX | (may_notify ? OPEN4_RESULT_MAY_NOTIFY_LOCK : 0);
 	*mask = f->attrset;
 	if (f->truncate)
 		attr_set(mask, FATTR4_SIZE);
@@ -227,6 +229,8 @@ op_open(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		.access = a->share_access & OPEN4_SHARE_ACCESS_BOTH,
 		.deny = a->share_deny,
 		.uid = c->cred.uid,
+		/* 20.11.3: in answer to a blocked LOCK, if there is a way to the client. */
+		.may_notify = cb_path_locked(c->client),
 	};
 	if (status == NFS4_OK)
 		status = check_rights(c, a, ask.access, &f);
@@ -234,5 +238,5 @@ op_open(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		return status;
 	status = f.truncate ? open_truncate(c, &ask, &ok->stateid) :
 	    open_plain(c, &ask, a->claim.claim == CLAIM_PREVIOUS, &ok->stateid);
-	return status == NFS4_OK ? fill_result(c, a, &f, mask, ok) : status;
+	return status == NFS4_OK ? fill_result(c, a, &f, ask.may_notify, mask, ok) : status;
 }

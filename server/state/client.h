@@ -64,6 +64,7 @@ struct client {
 	TAILQ_HEAD(, session) sessions;
 	TAILQ_HEAD(, state_obj) states;	/* opens, locks, layouts (stateid.h) */
 	uint32_t nstates, nranges;	/* how many of them, and byte-range locks: for limits, stateid.c's */
+	uint32_t nwaits;		/* blocked locks that are remembered; lock_wait.c's */
 	LIST_HEAD(, subscription) subscriptions;
 	unsigned nsubscriptions;
 	struct owner *owners;		/* open and lock owners: uthash, owner.h */

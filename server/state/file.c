@@ -18,6 +18,7 @@ file_state_get_locked(struct mds *mds, struct inode *inode)
 		fs->inode = inode_get(inode);
 		TAILQ_INIT(&fs->opens);
 		TAILQ_INIT(&fs->locks);
+		TAILQ_INIT(&fs->waits);
 		inode->state = fs;
 	}
 	fs->users++;

@@ -12,6 +12,7 @@ struct layout_file;
 struct mds;
 struct open_state;
 struct lock_range;
+struct lock_wait;
 
 struct file_state {
 	struct inode *inode;		/* referenced */
@@ -19,6 +20,7 @@ struct file_state {
 	TAILQ_HEAD(, open_state) opens;	/* open.h */
 	unsigned access_n[2], deny_n[2];	/* how many opens have the READ, WRITE bit: share conflicts without a walk */
 	TAILQ_HEAD(, lock_range) locks;	/* byte ranges, by start; lock.h */
+	TAILQ_HEAD(, lock_wait) waits;	/* for byte ranges, in the order they came; lock_wait.h */
 	struct layout_file *layouts;	/* layout/layout.h; NULL: none */
 };
 

@@ -13,6 +13,7 @@
 #include "server/mds.h"
 #include "server/net/worker.h"
 #include "server/state/client.h"
+#include "server/state/lock_wait.h"
 
 #define EXPIRE_AT_ONCE 64u
 
@@ -110,6 +111,7 @@ lease_job_run(struct work *work)
 	struct lease_job *job = (struct lease_job *)work;
 	uint64_t now_ms = mds_now_ms();
 	cb_tick(job->mds, now_ms);
+	lock_waits_tick(job->mds, now_ms);
 	lease_expire(job->mds, now_ms);
 	atomic_store(&job->mds->lease_busy, false);
 	free(job);

@@ -7,6 +7,7 @@
 #include "server/fs/fs.h"
 #include "server/state/client.h"
 #include "server/state/file.h"
+#include "server/state/lock_wait.h"
 
 static void lock_release(struct mds *mds, struct state_obj *obj);
 
@@ -33,6 +34,7 @@ lock_drop(struct mds *mds, struct lock_state *state)
 			free(range);
 		}
 		state_count_ranges_locked(mds, client, -(int)state->nranges);
+		lock_wait_freed_locked(mds, state->file);
 	}
 	TAILQ_REMOVE(&state->open->locks, state, of_open);
 	state_remove_locked(mds, &state->obj, &inode);
@@ -58,6 +60,7 @@ lock_open_gone_locked(struct mds *mds, struct open_state *open)
 {
 	struct lock_state *state;
 
+	lock_wait_open_gone_locked(mds, open);
 	while ((state = TAILQ_FIRST(&open->locks)))
 		lock_drop(mds, state);
 }
@@ -140,6 +143,9 @@ lock_set_locked(struct mds *mds, struct open_state *open, struct lock_state *sta
 		int more = lock_range_apply(fs, state->owner, state, ask->write ? LOCK_WRITE : LOCK_READ,
 		    ask->start, ask->end, &spare);
 		state_count_ranges_locked(mds, client, more);
+		lock_wait_met_locked(mds, fs, state->owner, ask);
+		/* A write lock may have become a read lock. */
+		lock_wait_freed_locked(mds, fs);
 		if (fresh)
 			state_sid(&state->obj, sid);
 		else
@@ -161,6 +167,7 @@ lock_unset_locked(struct mds *mds, struct lock_state *state, uint64_t start, uin
 	}
 	int more = lock_range_apply(state->file, state->owner, NULL, LOCK_NONE, start, end, &spare);
 	state_count_ranges_locked(mds, state->obj.client, more);
+	lock_wait_freed_locked(mds, state->file);
 	state_bump_locked(&state->obj, sid);
 	spare_put(&spare);
 	return NFS4_OK;

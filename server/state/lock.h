@@ -3,6 +3,7 @@
  *
  *   lock.c        lock stateids
  *   lock_range.c  the ranges of a file: conflict, lock, unlock
+ *   lock_wait.c   who waits for one, and is told when it is free
  */
 #ifndef PNFS_SERVER_STATE_LOCK_H
 #define PNFS_SERVER_STATE_LOCK_H

@@ -129,6 +129,7 @@ open_add_locked(struct mds *mds, struct client *client, struct inode *inode, con
 	undo->seqid = open->obj.seqid;
 
 	open->mixed |= open->uid != ask->uid;
+	open->may_notify = ask->may_notify;
 	open->seen |= seen_bit(ask->access, ask->deny);
 	share_set(open, open->access | ask->access, open->deny | ask->deny);
 	if (undo->fresh)

@@ -21,6 +21,7 @@ struct open_state {
 	uint32_t seen;			/* bit (access-1)*4+deny for each OPEN: what OPEN_DOWNGRADE may go back to */
 	uid_t uid;			/* who opened it, squashed ... */
 	bool mixed;			/* ... and somebody else did too: rights are checked at each READ and WRITE */
+	bool may_notify;		/* the last OPEN was answered OPEN4_RESULT_MAY_NOTIFY_LOCK (RFC 8881 18.16.4) */
 	TAILQ_HEAD(, lock_state) locks;	/* lock stateids derived from it; lock.h */
 	TAILQ_ENTRY(open_state) of_file;
 };
@@ -36,6 +37,7 @@ struct open_ask {
 	uint32_t owner_len;
 	uint32_t access, deny;		/* OPEN4_SHARE_ACCESS_ 1 to 3, OPEN4_SHARE_DENY_ 0 to 3; nothing else */
 	uid_t uid;
+	bool may_notify;		/* the answer is going to say OPEN4_RESULT_MAY_NOTIFY_LOCK */
 };
 
 /* To take an OPEN back whose truncate failed. */

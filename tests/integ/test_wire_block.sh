@@ -20,7 +20,7 @@ echo 0 >"$W/fence.status"
 MDS_PORT_FIXED=$(world_port)	# the same after a restart
 world_mds block lease=6 grace=6 recall_timeout=2 "device.fence_command=$W/fence"
 wire_capture
-wire_run block 6 2 ${SUITES:-layout grant commit recall conflict space session backchannel device fence reload}
+wire_run block 6 2 ${SUITES:-layout grant commit recall conflict space session backchannel state device fence reload}
 wire_capture_check
 world_mds_stop
 if [ -z "${SUITES:-}" ]; then

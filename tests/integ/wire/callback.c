@@ -85,6 +85,20 @@ notify_take(struct client *c, const CB_NOTIFY_DEVICEID4args *args)
 	}
 }
 
+static void
+lock_take(struct client *c, const CB_NOTIFY_LOCK4args *args)
+{
+	const state_owner4 *o = &args->cnla_lock_owner;
+	rule(c, o->clientid == c->clientid, "CB_NOTIFY_LOCK of another client's owner");
+	rule(c, o->owner.owner_len <= sizeof c->locks[0].owner && c->nlocks < LOCKS_SEEN, "more of CB_NOTIFY_LOCK than was asked for");
+	if (c->nlocks == LOCKS_SEEN || o->owner.owner_len > sizeof c->locks[0].owner)
+		return;
+	struct lock_seen *seen = &c->locks[c->nlocks++];
+	*seen = (struct lock_seen){ .at = now_ms(), .fh_len = args->cnla_fh.nfs_fh4_len, .owner_len = o->owner.owner_len };
+	memcpy(seen->fh, args->cnla_fh.nfs_fh4_val, seen->fh_len);
+	memcpy(seen->owner, o->owner.owner_val, seen->owner_len);
+}
+
 /* What was recalled goes back, one LAYOUTRETURN at a time, on a slot of its own. */
 void
 callback_next_return(struct client *c)
@@ -139,7 +153,7 @@ answer(struct client *c, const struct cb_seen *seen, uint32_t op, uint32_t xid, 
 	ok->csr_highest_slotid = ok->csr_target_highest_slotid = SLOTS - 1;
 	/* Both results are a status. */
 	CB_LAYOUTRECALL4res lres = { answers[c->policy] };
-	if (op == OP_CB_NOTIFY_DEVICEID && c->policy != CB_DELAY)
+	if ((op == OP_CB_NOTIFY_DEVICEID && c->policy != CB_DELAY) || op == OP_CB_NOTIFY_LOCK)
 		lres.clorr_status = NFS4_OK;
 	reply_begin(&x, buf, sizeof buf, xid);
 	compound_reply_begin(&r, &x, tag);
@@ -192,13 +206,16 @@ callback_take(struct client *c, unsigned conn, uint8_t *data, uint32_t len)
 	CB_SEQUENCE4args seq = arg.nfs_cb_argop4_u.opcbsequence;
 	sequence_take(c, &seq, seen);
 	bool more = h.count > 1 && compound_cb_arg_get(&x, &arg, &op) == NFS4_OK;
-	bool recall = more && op == OP_CB_LAYOUTRECALL, notify = more && op == OP_CB_NOTIFY_DEVICEID;
-	rule(c, recall || notify || h.count == 1, "a callback that was not asked for");
+	bool recall = more && op == OP_CB_LAYOUTRECALL, notify = more && op == OP_CB_NOTIFY_DEVICEID,
+	     lock = more && op == OP_CB_NOTIFY_LOCK;
+	rule(c, recall || notify || lock || h.count == 1, "a callback that was not asked for");
 	if (recall)
 		recall_take(c, &arg.nfs_cb_argop4_u.opcblayoutrecall, seen);
 	if (notify)
 		notify_take(c, &arg.nfs_cb_argop4_u.opcbnotify_deviceid);
-	answer(c, seen, recall || notify ? op : 0, call.xid, &seq, &h.tag);
+	if (lock)
+		lock_take(c, &arg.nfs_cb_argop4_u.opcbnotify_lock);
+	answer(c, seen, recall || notify || lock ? op : 0, call.xid, &seq, &h.tag);
 	if (!recall || memcmp(seq.csa_sessionid, c->session, sizeof c->session))
 		return;
 	c->ncbs++;

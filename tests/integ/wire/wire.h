@@ -53,7 +53,7 @@ struct wire_test {
 	const char *id, *text;		/* id of PITFALLS.md */
 	void (*fn)(void);
 };
-extern const struct wire_test tests_layout[], tests_grant[], tests_commit[], tests_recall[], tests_conflict[], tests_space[], tests_session[], tests_backchannel[],
+extern const struct wire_test tests_layout[], tests_grant[], tests_commit[], tests_recall[], tests_conflict[], tests_space[], tests_session[], tests_backchannel[], tests_state[],
     tests_device[], tests_fence[], tests_unfenced[], tests_scsi[], tests_former[], tests_reload[], tests_restart[], tests_restart_unfenced[], tests_garbage[];
 
 uint64_t now_ms(void);
@@ -155,6 +155,14 @@ struct notice_seen {
 };
 #define NOTICES 64u
 
+/* A CB_NOTIFY_LOCK that came. */
+struct lock_seen {
+	uint64_t at;			/* ms */
+	uint32_t fh_len, owner_len;
+	char fh[NFS4_FHSIZE], owner[64];
+};
+#define LOCKS_SEEN 16u
+
 struct file;
 struct answer;				/* a reply nobody asked for yet */
 
@@ -175,6 +183,8 @@ struct client {
 	struct cb_seen cbs[CBS];
 	struct notice_seen notices[NOTICES];
 	unsigned nnotices;
+	struct lock_seen locks[LOCKS_SEEN];
+	unsigned nlocks;
 	unsigned ncbs, cb_errors;	/* cb_errors: callbacks that break the RFC's rules */
 	uint32_t cb_seqids[SLOTS];
 	/* LAYOUTRETURNs to be sent by CB_RETURN */

@@ -306,7 +306,8 @@ static const struct {
 	const struct wire_test *tests;
 } suites[] = {
 	{ "layout", tests_layout }, { "grant", tests_grant }, { "commit", tests_commit }, { "recall", tests_recall },
-	{ "conflict", tests_conflict }, { "space", tests_space }, { "session", tests_session }, { "backchannel", tests_backchannel }, { "device", tests_device },
+	{ "conflict", tests_conflict }, { "space", tests_space }, { "session", tests_session }, { "backchannel", tests_backchannel }, { "state", tests_state },
+	{ "device", tests_device },
 	{ "fence", tests_fence }, { "unfenced", tests_unfenced }, { "scsi", tests_scsi }, { "former", tests_former }, { "reload", tests_reload }, { "restart", tests_restart },
 	{ "restart-unfenced", tests_restart_unfenced }, { "garbage", tests_garbage },
 };

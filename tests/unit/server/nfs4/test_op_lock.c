@@ -183,6 +183,49 @@ START_TEST(test_and_free)
 }
 END_TEST
 
+/* The blocking types: in OPEN the word that there may be a callback, for those that have a backchannel; in LOCK a place in the queue (RFC 8881 9.6, 18.16.4, 20.11). */
+START_TEST(lock_blocking)
+{
+	open_fake_add("f", S_IFREG | 0666, 1000);
+	of->client[1].nback = 1;
+	ck_assert_int_eq(open_fake_open("f", 3, 0), NFS4_OK);
+	ck_assert_uint_eq(open_fake_ok()->rflags, OPEN4_RESULT_LOCKTYPE_POSIX);
+	stateid4 mine = open_fake_ok()->stateid;
+	ck_assert_int_eq(do_lock(WRITE_LT, 0, 10, &mine, "first"), NFS4_OK);
+	stateid4 held = of->c.cur_sid;
+
+	open_fake_be(1, 2000);
+	ck_assert_int_eq(open_fake_open("f", 3, 0), NFS4_OK);
+	ck_assert_uint_eq(open_fake_ok()->rflags, OPEN4_RESULT_LOCKTYPE_POSIX | OPEN4_RESULT_MAY_NOTIFY_LOCK);
+	stateid4 theirs = open_fake_ok()->stateid;
+	ck_assert_int_eq(do_lock(WRITE_LT, 5, 1, &theirs, "polls"), NFS4ERR_DENIED);
+	ck_assert_int_eq(do_lock(WRITEW_LT, 5, 10, &theirs, "waits"), NFS4ERR_DENIED);
+	ck_assert_mem_eq(of->res.nfs_resop4_u.oplock.LOCK4res_u.denied.owner.owner.owner_val, "first", 5);
+	ck_assert_uint_eq(of->client[1].nwaits, 1);
+	ck_assert_uint_eq(of->client[1].nstates, 1);
+
+	open_fake_be(0, 1000);
+	open_fake_cd(open_fake_find("f"));
+	ck_assert_int_eq(do_locku(&held, 0, 10), NFS4_OK);
+	fake_workers_run();
+	ck_assert_uint_eq(fake_callback.n, 1);
+	ck_assert_uint_eq(fake_callback.op, OP_CB_NOTIFY_LOCK);
+	ck_assert_str_eq(fake_callback.owner, "waits");
+	fake_callback.done(&of->mds, fake_callback.arg, NFS4_OK);
+	/* It is the other one's turn, and so the answer says who is in the way; who does not wait may have it in between. */
+	ck_assert_int_eq(do_lock(READW_LT, 0, 6, &mine, "first"), NFS4ERR_DENIED);
+	const LOCK4denied *d = &of->res.nfs_resop4_u.oplock.LOCK4res_u.denied;
+	ck_assert(d->offset == 5 && d->length == 10 && d->locktype == WRITE_LT && d->owner.clientid == 52);
+	ck_assert_mem_eq(d->owner.owner.owner_val, "waits", 5);
+	ck_assert_uint_eq(of->client[0].nwaits, 0);	/* was told of no callback */
+	ck_assert_int_eq(do_lock(WRITE_LT, 8, 1, &held, NULL), NFS4ERR_OLD_STATEID);
+	open_fake_be(1, 2000);
+	open_fake_cd(open_fake_find("f"));
+	ck_assert_int_eq(do_lock(WRITEW_LT, 5, 10, &theirs, "waits"), NFS4_OK);
+	ck_assert_uint_eq(of->client[1].nwaits, 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -191,6 +234,7 @@ main(void)
 	tcase_add_checked_fixture(tc, open_fake_setup, open_fake_teardown);
 	tcase_add_test(tc, lock_ranges);
 	tcase_add_test(tc, lock_denied);
+	tcase_add_test(tc, lock_blocking);
 	tcase_add_test(tc, lock_unlock_current);
 	tcase_add_test(tc, test_and_free);
 	suite_add_tcase(suite, tc);

@@ -3,8 +3,10 @@
 
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/net/worker.h"
+#include "server/state/lock_wait.h"
 
 struct inode_private {
 	unsigned refs;
@@ -24,8 +26,10 @@ fake_mds_init(struct mds *mds)
 	*mds = (struct mds){ .boot = 42, .workers = (struct workers *)&nothing };
 	pthread_mutex_init(&mds->state_lock, NULL);
 	ck_assert_int_eq(stateids_new(mds), 0);
+	ck_assert_int_eq(lock_waits_new(mds), 0);
 	pthread_mutex_lock(&mds->state_lock);
 	fake_grace = false;
+	fake_callback = (struct fake_callback){ 0 };
 	fake_reclaim = NFS4_OK;
 }
 
@@ -35,6 +39,7 @@ fake_mds_end(struct mds *mds)
 	pthread_mutex_unlock(&mds->state_lock);
 	fake_workers_run();
 	stateids_free(mds);
+	lock_waits_free(mds);
 	pthread_mutex_destroy(&mds->state_lock);
 }
 
@@ -55,6 +60,7 @@ fake_client_release(struct mds *mds, struct client *client)
 		obj->cls->release(mds, obj);
 	ck_assert_uint_eq(client->nstates, 0);
 	ck_assert_uint_eq(client->nranges, 0);
+	ck_assert_uint_eq(client->nwaits, 0);
 	ck_assert_ptr_null(client->owners);
 }
 
@@ -134,6 +140,48 @@ grace_check_reclaim_locked(struct mds *mds, struct client *client)
 	(void)mds;
 	(void)client;
 	return fake_reclaim;
+}
+
+/* ---- weak: tests of layouts have their own ---- */
+
+struct fake_callback fake_callback;
+
+__attribute__((weak)) bool
+cb_path_locked(const struct client *client)
+{
+	return atomic_load(&client->nback) > 0;
+}
+
+__attribute__((weak)) void
+cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
+    uint32_t timeout_ms, cb_done_fn *done, void *done_arg)
+{
+	const state_owner4 *owner = &arg->nfs_cb_argop4_u.opcbnotify_lock.cnla_lock_owner;
+
+	(void)mds;
+	(void)refs;
+	(void)timeout_ms;
+	ck_assert_uint_eq(nrefs, 0);
+	fake_callback = (struct fake_callback){ .n = fake_callback.n + 1, .client = client, .op = arg->argop, .done = done, .arg = done_arg };
+	if (arg->argop == OP_CB_NOTIFY_LOCK) {
+		ck_assert_uint_eq(owner->clientid, client->id);
+		ck_assert_uint_lt(owner->owner.owner_len, sizeof fake_callback.owner);
+		memcpy(fake_callback.owner, owner->owner.owner_val, owner->owner.owner_len);
+	}
+}
+
+__attribute__((weak)) struct client *
+client_get(struct client *client)
+{
+	atomic_fetch_add(&client->refs, 1);
+	return client;
+}
+
+__attribute__((weak)) void
+client_put(struct mds *mds, struct client *client)
+{
+	(void)mds;
+	atomic_fetch_sub(&client->refs, 1);
 }
 
 uint32_t

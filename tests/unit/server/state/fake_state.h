@@ -2,6 +2,7 @@
 #ifndef PNFS_TESTS_FAKE_STATE_H
 #define PNFS_TESTS_FAKE_STATE_H
 
+#include "server/cb/cb.h"
 #include "server/fs/fs.h"
 #include "server/mds.h"
 #include "server/state/client.h"
@@ -26,6 +27,17 @@ unsigned fake_workers_run(void);
 
 extern bool fake_grace;
 extern nfsstat4 fake_reclaim;
+
+/* The last callback that was sent; who knows more of callbacks has fakes of his own. */
+struct fake_callback {
+	unsigned n;			/* so far */
+	const struct client *client;
+	uint32_t op;
+	char owner[64];			/* CB_NOTIFY_LOCK's */
+	cb_done_fn *done;		/* to be called once for each */
+	void *arg;
+};
+extern struct fake_callback fake_callback;
 
 /* Small deterministic random numbers, so that a failure repeats. */
 uint32_t fake_random(uint32_t below);
