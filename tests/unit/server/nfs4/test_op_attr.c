@@ -78,7 +78,7 @@ START_TEST(verify_masks)
 	attr_set(&a.mask, FATTR4_TIME_ACCESS_SET);
 	ck_assert_int_eq(verify(&a), NFS4ERR_INVAL);
 	a.mask = (struct attr_mask){ { 0 } };
-	attr_set(&a.mask, FATTR4_CLONE_BLKSIZE);
+	attr_set(&a.mask, FATTR4_SPACE_FREED);
 	ck_assert_int_eq(verify(&a), NFS4ERR_ATTRNOTSUPP);
 	/* no such attribute at minor version 1 */
 	a.mask = (struct attr_mask){ { 0 } };
