@@ -275,15 +275,18 @@ names_add(const struct pnfs_dirent *ent, void *arg)
 	return names->n == NAMES_MAX;
 }
 
+/* LEFT: how many files the other client has. */
 static void
-other_change(struct client *c, uint16_t number, uint64_t *dice, char *buf)
+other_change(struct client *c, uint16_t number, unsigned left, uint64_t *dice, char *buf)
 {
 	struct pnfs_file *file;
 	uint64_t what = dice_roll(dice, 100);
 	char name[16];
 
 	if (what < 30) {
-		file_remove(c, number);
+		/* a quiet one makes no others */
+		if (!c->quiet || left > SLOTS / 2)
+			file_remove(c, number);
 		return;
 	}
 	file_name(name, number);
@@ -310,7 +313,7 @@ other_run(void *arg)
 		usleep((useconds_t)((5000 + dice_roll(&dice, 40000)) * (c->quiet ? 50 : 1)));
 		pnfs_list(c->mount, "", names_add, &names);
 		if (names.n)
-			other_change(c, names.numbers[dice_roll(&dice, names.n)], &dice, buf);
+			other_change(c, names.numbers[dice_roll(&dice, names.n)], names.n, &dice, buf);
 	}
 	return NULL;
 }
