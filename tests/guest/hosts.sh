@@ -53,19 +53,32 @@ guest_run_uml() {
 		"vec0:transport=tap,ifname=tap$number,depth=128,gro=1" </dev/null >"$W/$name.console" 2>&1 &
 }
 
-guest_run_qemu() {
-	local name=$1 role=$2 number=$3 disk=()
-	guest_has_disk "$role" &&
-		disk=(-drive "if=none,id=data,format=raw,cache=writeback,file.locking=off,file=$IMAGE" -device virtio-blk-pci,drive=data)
-	tar -c -f "$W/host.tar" -C "$W/host" .
-	truncate -s %512 "$W/host.tar"
-	setsid qemu-system-x86_64 -accel tcg -cpu max -m ${GUEST_MEMORY:-768} -nodefaults -display none -serial stdio -no-reboot \
-		-kernel "$GUEST_KERNEL" -append "console=ttyS0 panic=-1 root=/dev/nvme0n1 rw $(guest_words "$name" "$role" /dev/vda)" \
+# What QEMU hands a guest in the place of a folder of this host: guest_tar FOLDER FILE
+guest_tar() {
+	tar -c -f "$2" -C "$1" .
+	truncate -s %512 "$2"
+}
+
+# The emulator, in the place of this shell: guest_qemu NUMBER TAR DISK WORD...; DISK (none: "") is shared with others and cached by the host, as ubd's
+guest_qemu() {
+	local number=$1 tar=$2 disk=()
+	[ -z "$3" ] ||
+		disk=(-drive "if=none,id=data,format=raw,cache=writeback,file.locking=off,file=$3" -device virtio-blk-pci,drive=data)
+	shift 3
+	exec setsid qemu-system-x86_64 -accel tcg -cpu max -m ${GUEST_MEMORY:-768} -nodefaults -display none -serial stdio -no-reboot \
+		-kernel "$GUEST_KERNEL" -append "console=ttyS0 panic=-1 root=/dev/nvme0n1 rw $*" \
 		-drive if=none,id=root,format=raw,snapshot=on,file="$GUEST_ROOT" -device nvme,drive=root,serial=root \
-		-drive if=none,id=host,format=raw,readonly=on,file.locking=off,file="$W/host.tar" -device virtio-blk-pci,drive=host \
+		-drive if=none,id=host,format=raw,readonly=on,file.locking=off,file="$tar" -device virtio-blk-pci,drive=host \
 		"${disk[@]}" \
 		-netdev tap,id=net,ifname=tap$number,script=no,downscript=no -device virtio-net-pci,netdev=net,mac=52:54:00:00:00:0$number \
-		-device virtio-rng-pci </dev/null >"$W/$name.console" 2>&1 &
+		-device virtio-rng-pci
+}
+
+guest_run_qemu() {
+	local disk=
+	guest_has_disk "$2" && disk=$IMAGE
+	guest_tar "$W/host" "$W/host.tar"
+	guest_qemu "$3" "$W/host.tar" "$disk" $(guest_words "$1" "$2" /dev/vda) </dev/null >"$W/$1.console" 2>&1 &
 }
 
 guest_start() {

@@ -115,20 +115,28 @@ server_knfsd() {
 	guest_folder
 	SERVER_ADDRESS=10.99.0.4 SERVER_FOLDER=/srv/x SERVER_TOOL=/host/tool
 	guest_start server server 4 || world_fail "the server's guest does not start"
-	on server <<-'END' || world_fail "nfsd does not start"
-		mkfs.xfs -q -f /dev/lun
-		mkdir -p /srv/x
-		mount -t xfs /dev/lun /srv/x
+	on server <<-END || world_fail "nfsd does not start"
+		folder=/srv/x disk=/dev/lun port=2049
+		$(server_knfsd_start)
+	END
+}
+
+# In the guest, with \$folder, \$disk, \$port.
+server_knfsd_start() {
+	cat <<-'END'
+		mkfs.xfs -q -f $disk
+		mkdir -p $folder
+		mount -t xfs $disk $folder
 		modprobe nfsd
 		mount -t nfsd nfsd /proc/fs/nfsd
 		mkdir -p /var/lib/nfs/nfsdcld /var/lib/nfs/v4recovery
 		touch /var/lib/nfs/etab /var/lib/nfs/rmtab
-		echo "/srv/x *(rw,no_root_squash,insecure,pnfs,no_subtree_check)" >/etc/exports
+		echo "$folder *(rw,no_root_squash,insecure,pnfs,no_subtree_check)" >/etc/exports
 		rpcbind -w
 		nfsdcld
 		exportfs -ra
 		rpc.mountd -N 3
-		rpc.nfsd -N 3 -G 10 -L 20 4
+		rpc.nfsd -N 3 -p $port -G 10 -L 20 4
 	END
 }
 

@@ -1,20 +1,21 @@
-# For tests/integ/test_*_guest.sh: a world (scripts/world.sh) inside a guest under user-mode-linux, whose kernel has nfsd.  Sourced first of all.
+# For tests/integ/test_*_guest.sh: a world (scripts/world.sh) inside a guest whose kernel has nfsd.  Sourced first of all.
 #
+#	KERNEL				user-mode-linux (uml), unless it is set to 6.12, 7 ...: emulated, as scripts/test-guest --kernel does it
 #	guest_world "$@"		the guest "server" runs; programs of the build are in its /host
-#	guest_run SECONDS FILE ARG...	the script /host/FILE, with world.sh and wire.sh sourced; its output
+#	guest_run SECONDS FILE ARG...	the script $W/host/FILE in the guest, with world.sh and wire.sh sourced; its output
 
 . "$(dirname "$0")/lib.sh"
 . "$top/scripts/packages.sh"
 . "$top/tests/guest/image.sh"
 . "$top/tests/guest/hosts.sh"
 . "$top/tests/guest/server.sh"
-KERNEL=uml SERVER_KIND=kernel SERVER_ADDRESS= SERVER_FOLDER= SERVER_TOOL=
+KERNEL=${KERNEL:-uml} SERVER_KIND=kernel SERVER_ADDRESS= SERVER_FOLDER= SERVER_TOOL=
 
 # Programs by their names, with this host's libraries.
 guest_programs() {
 	local program file
-	mkdir -p "$W/host/tests/integ/wire" "$W/host/bin" "$W/host/scripts"
-	for program in pnfs-mds pnfsctl tests/integ/check_client tests/integ/check_export tests/integ/wire/wire bin/tgtd bin/tgtadm; do
+	mkdir -p "$W/host/tests/integ/wire" "$W/host/tests/bench" "$W/host/bin" "$W/host/scripts"
+	for program in pnfs-mds pnfsctl tests/integ/check_client tests/integ/check_export tests/integ/wire/wire tests/bench/mdsload bin/tgtd bin/tgtadm; do
 		file=$BIN/$program
 		case $program in
 		bin/*) file=$(command -v "$(basename $program)") ;;
@@ -30,7 +31,7 @@ guest_programs() {
 }
 
 guest_world() {
-	requires linux.uml mmdebstrap tgtd tgtadm ldd
+	requires $([ "$KERNEL" = uml ] && echo linux.uml || echo qemu-system-x86_64) mmdebstrap tgtd tgtadm ldd
 	[ -c /dev/net/tun ] || skip_all "no /dev/net/tun"
 	guest_image || skip_all "no root file system for guests"
 	[ -n "${WORLD_PRIVATE:-}" ] ||
@@ -61,8 +62,11 @@ guest_world() {
 	GUEST_MEMORY=2600 guest_start server server 4 || { fail "the guest does not start"; finish; }
 }
 
+# The text itself: an emulated guest's /host is what it was when the guest started.
 guest_run() {
 	local seconds=$1 file=$2
 	shift 2
-	on_guest server $((seconds * $(on_slack))) "set -- $(printf '%q ' "$@"); . /host/prelude; . /host/$file; world_end; umount /ram; exit \$test_failed"
+	LC_ALL=C on_guest server $((seconds * $(on_slack))) "set -- $(printf '%q ' "$@"); . /host/prelude
+$(cat "$W/host/$file")
+world_end; umount /ram; exit \$test_failed"
 }

@@ -1,8 +1,7 @@
 #!/bin/bash
-# The providers on a kernel with nfsd: check_export (test_export.sh) and the scripted client's suites, with provider plain and kernel, in a guest
-# under user-mode-linux.
+# The providers on a kernel with nfsd: check_export (test_export.sh) and the scripted client's suites, with provider plain and kernel, in a guest.
 #
-#	SUITES="..." PROVIDERS="plain kernel"
+#	SUITES="..." PROVIDERS="plain kernel" KERNEL=uml|6.12|7|...
 . "$(dirname "$0")/guest.sh"
 guest_world "$@"
 cat >"$W/host/export_guest" <<'END'

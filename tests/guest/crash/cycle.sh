@@ -5,18 +5,21 @@
 #				killing it.  Calls crash_told N STATUS for each; CYCLE_TEXT
 #	crash_damages		the checker finds damage that is done to what the last cycle left in $C
 #
-# The disk is a file of this host, written by the guest (ubd) and by the clients (O_DIRECT): what was written to it when the guest is
+# The disk is a file of this host, written by the guest (ubd, virtio) and by the clients (O_DIRECT): what was written to it when the guest is
 # killed stays, whatever was only in the guest's memory is gone.  That is a power cut of the server, with a disk that keeps what it was sent: a disk
 # that forgets its write cache is not modelled.
 
 CRASH=$BIN/tests/guest/crash/crash
 CRASH_MIB=320
+# What an emulated processor does, it does so much later.
+SLOWER=$([ "$KERNEL" = uml ] && echo 1 || echo 5)
 
 crash_prepare() {
 	mkdir "$W/host"
 	cp "$top/tests/guest/crash/init" "$W/host/init"
 	server_program "$BIN/pnfs-mds" "$W/host/mds"
 	server_keeper "$W/host/mds"
+	[ "$KERNEL" = uml ] || guest_tar "$W/host" "$W/host.tar"
 	truncate -s ${CRASH_MIB}M "$W/blank"
 	"$CRASH" fill "$W/blank" || return 1
 	# -K: no discard, the pattern stays wherever no metadata is
@@ -33,23 +36,33 @@ crash_sleep() {
 	sleep $(($1 / 1000)).$(printf %03d $(($1 % 1000)))
 }
 
-# What is printed to a guest's console or a client's output: crash_await FILE TEXT SECONDS
+# What is printed to a guest's console or a client's output: crash_await FILE TEXT SECONDS; $SLOWER times as long
 crash_await() {
 	local i
-	for ((i = 0; i < $3 * 20; i++)); do
+	for ((i = 0; i < $3 * 20 * SLOWER; i++)); do
 		grep -qs "$2" "$1" && return 0
 		sleep .05
 	done
 	return 1
 }
 
-crash_boot() {
-	mkdir -p "$C/uml"
-	TMPDIR=/dev/shm setsid linux.uml mem=256M uml_dir="$C/uml" umid=server \
-		ubd0="$C/root.cow,$GUEST_ROOT" ubd1c="$C/disk" root=/dev/ubda ro rootfstype=ext4 con0=null,fd:1 con=null \
-		quiet init=/sbin/guest-init guest.host="$W/host" guest.address=10.99.0.$SLOT guest.provider="$PROVIDER" \
-		"vec0:transport=tap,ifname=tap$SLOT,depth=128,gro=1,mac=52:54:00:00:00:0$SLOT" </dev/null >"$C/console" 2>&1 &
+# In the background, as the leader of a group of its own; $GUEST
+crash_guest() {
+	local words="quiet init=/sbin/guest-init guest.address=10.99.0.$SLOT guest.provider=$PROVIDER"
+	if [ "$KERNEL" != uml ]; then
+		GUEST_MEMORY=512 guest_qemu "$SLOT" "$W/host.tar" "$C/disk" $words guest.host=/dev/vda </dev/null >"$C/console" 2>&1 &
+	else
+		mkdir -p "$C/uml"
+		TMPDIR=/dev/shm setsid linux.uml mem=256M uml_dir="$C/uml" umid=server \
+			ubd0="$C/root.cow,$GUEST_ROOT" ubd1c="$C/disk" root=/dev/ubda ro rootfstype=ext4 con0=null,fd:1 con=null \
+			$words guest.host="$W/host" \
+			"vec0:transport=tap,ifname=tap$SLOT,depth=128,gro=1,mac=52:54:00:00:00:0$SLOT" </dev/null >"$C/console" 2>&1 &
+	fi
 	GUEST=$!
+}
+
+crash_boot() {
+	crash_guest
 	crash_await "$C/console" '^READY\|^CRASH' 60
 	grep -q "provider=$PROVIDER layouts=block" "$C/console" && grep -q ^READY "$C/console"
 }
@@ -58,7 +71,7 @@ crash_boot() {
 crash_reach() {
 	local i
 	for i in 1 2 3 4; do
-		timeout 5 bash -c "exec 3<>/dev/tcp/10.99.0.$SLOT/2049" 2>/dev/null && return 0
+		timeout $((5 * SLOWER)) bash -c "exec 3<>/dev/tcp/10.99.0.$SLOT/2049" 2>/dev/null && return 0
 		sleep .2
 	done
 	crash_cut
@@ -123,7 +136,8 @@ crash_judge() {
 	return $bad
 }
 
-# The guest's kernel and its I/O threads; its programs' processes are traced by it, so that they stand when it does: crash_kernels SIGNAL
+# The guest's kernel and its I/O threads; under user-mode-linux its programs' processes are traced by it, so that they stand when it does:
+# crash_kernels SIGNAL
 crash_kernels() {
 	local pid tracer
 	for pid in $(pgrep -g "$GUEST"); do
@@ -136,11 +150,11 @@ crash_kernels() {
 # to them; it must be theirs still, whatever the replay makes of it.  crash_moment STOP|KILL
 crash_moment() {
 	local pid
-	crash_roll 2500
+	crash_roll $((2500 * SLOWER))
 	CYCLE_TEXT="by=$1 run=${ROLLED}ms"
 	crash_sleep "$ROLLED"
 	if [ "$1" = KILL ]; then crash_cut; else crash_kernels STOP; fi
-	crash_roll 300
+	crash_roll $((300 * SLOWER))
 	CYCLE_TEXT="$CYCLE_TEXT linger=${ROLLED}ms"
 	crash_sleep "$ROLLED"
 	if [ "$1" = KILL ]; then crash_kill_clients; else kill -STOP "${CLIENTS[@]}"; fi
@@ -163,7 +177,7 @@ crash_start() {
 crash_alive() {
 	local i before
 	before=$(stat -c %s "$C/journal")
-	for ((i = 0; i < 300; i++)); do
+	for ((i = 0; i < 300 * SLOWER; i++)); do
 		[ "$(stat -c %s "$C/journal")" -lt $((before + 1600)) ] || return 0
 		sleep .1
 	done
