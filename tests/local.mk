@@ -259,6 +259,7 @@ EXTRA_DIST += \
 	tests/guest/scenarios/stress.sh \
 	tests/guest/server.sh \
 	tests/integ/guest.sh \
+	tests/integ/layoutget_guest.sh \
 	tests/integ/lib.sh \
 	tests/integ/test_client.sh \
 	tests/integ/test_export.sh \

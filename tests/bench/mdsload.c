@@ -5,7 +5,8 @@
  *	mdsload PORT PID PATH MODE CONNS SLOTS SECONDS
  *
  * MODE: seq, getattr (of PATH), access, lookup (of PATH/f00 ... f99), read (4 KiB of the file PATH), layoutget (RW of PATH, returned
- * each time; one connection), layoutread, layoutnew (RW of PATH from its start to its end, kept: what new space costs); echo0, echo1, echo2: the floor, against echod with its WORK 0, 1, 2.
+ * each time; one connection), layoutread, layoutmiss (RW of PATH/f00 ... f99, each once, so that the server had none of it before; SECONDS do not
+ * matter), layoutnew (RW of PATH from its start to its end, kept: what new space costs); echo0, echo1, echo2: the floor, against echod with its WORK 0, 1, 2.
  */
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -226,39 +227,62 @@ open_file(struct session *s, const char *path, char handle[NFS4_FHSIZE], PUTFH4a
 	return res.nfs_resop4_u.opopen.OPEN4res_u.resok4.stateid;
 }
 
+/* A layout of the first MiB, and it is given back: only the first of it is what is measured. */
+static void
+layout_get_return(struct load *l, const PUTFH4args *putfh, stateid4 open, bool write)
+{
+	struct session *s = &l->s;
+	nfs_resop4 res;
+	LAYOUTGET4args get = { .loga_layout_type = LAYOUT4_BLOCK_VOLUME, .loga_length = 1 << 20, .loga_minlength = 4096,
+		.loga_iomode = write ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ, .loga_stateid = open, .loga_maxcount = 4096 };
+	LAYOUTRETURN4args ret = { .lora_layout_type = LAYOUT4_BLOCK_VOLUME, .lora_iomode = LAYOUTIOMODE4_ANY,
+		.lora_layoutreturn.lr_returntype = LAYOUTRETURN4_FILE };
+	layoutreturn_file4 *file = &ret.lora_layoutreturn.layoutreturn4_u.lr_layout;
+
+	get.loga_stateid.seqid = 0;
+	session_begin(s, 0, ++s->seqid);
+	compound_call_op(&s->out, OP_PUTFH, putfh);
+	compound_call_op(&s->out, OP_LAYOUTGET, &get);
+	uint64_t start = now_ns(CLOCK_MONOTONIC);
+	session_call(s);
+	session_result(s, OP_PUTFH, &res);
+	session_result(s, OP_LAYOUTGET, &res);
+	sample(l, now_ns(CLOCK_MONOTONIC) - start);
+	file->lrf_length = NFS4_UINT64_MAX;
+	file->lrf_stateid = res.nfs_resop4_u.oplayoutget.LAYOUTGET4res_u.logr_resok4.logr_stateid;
+	session_begin(s, 0, ++s->seqid);
+	compound_call_op(&s->out, OP_PUTFH, putfh);
+	compound_call_op(&s->out, OP_LAYOUTRETURN, &ret);
+	session_call(s);
+	session_result(s, OP_PUTFH, &res);
+	session_result(s, OP_LAYOUTRETURN, &res);
+}
+
 static void *
 run_layouts(void *arg)
 {
 	struct load *l = arg;
-	struct session *s = &l->s;
-	nfs_resop4 res;
 	char handle[NFS4_FHSIZE];
 	PUTFH4args putfh;
 	bool write = !strcmp(l->mode, "layoutget");
-	stateid4 open = open_file(s, l->path, handle, &putfh, write);
-	LAYOUTGET4args get = { .loga_layout_type = LAYOUT4_BLOCK_VOLUME, .loga_length = 1 << 20, .loga_minlength = 4096,
-		.loga_iomode = write ? LAYOUTIOMODE4_RW : LAYOUTIOMODE4_READ, .loga_stateid = open, .loga_maxcount = 4096 };
-	get.loga_stateid.seqid = 0;
-	while (!atomic_load(&stop)) {
-		session_begin(s, 0, ++s->seqid);
-		compound_call_op(&s->out, OP_PUTFH, &putfh);
-		compound_call_op(&s->out, OP_LAYOUTGET, &get);
-		uint64_t start = now_ns(CLOCK_MONOTONIC);
-		session_call(s);
-		session_result(s, OP_PUTFH, &res);
-		session_result(s, OP_LAYOUTGET, &res);
-		sample(l, now_ns(CLOCK_MONOTONIC) - start);
-		LAYOUTRETURN4args ret = { .lora_layout_type = LAYOUT4_BLOCK_VOLUME, .lora_iomode = LAYOUTIOMODE4_ANY,
-			.lora_layoutreturn.lr_returntype = LAYOUTRETURN4_FILE };
-		layoutreturn_file4 *file = &ret.lora_layoutreturn.layoutreturn4_u.lr_layout;
-		file->lrf_length = NFS4_UINT64_MAX;
-		file->lrf_stateid = res.nfs_resop4_u.oplayoutget.LAYOUTGET4res_u.logr_resok4.logr_stateid;
-		session_begin(s, 0, ++s->seqid);
-		compound_call_op(&s->out, OP_PUTFH, &putfh);
-		compound_call_op(&s->out, OP_LAYOUTRETURN, &ret);
-		session_call(s);
-		session_result(s, OP_PUTFH, &res);
-		session_result(s, OP_LAYOUTRETURN, &res);
+	stateid4 open = open_file(&l->s, l->path, handle, &putfh, write);
+
+	while (!atomic_load(&stop))
+		layout_get_return(l, &putfh, open, write);
+	return NULL;
+}
+
+static void *
+run_misses(void *arg)
+{
+	struct load *l = arg;
+	char handle[NFS4_FHSIZE], path[4096];
+	PUTFH4args putfh;
+
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(path, sizeof path, "%s/f%02u", l->path, i);
+		stateid4 open = open_file(&l->s, path, handle, &putfh, true);
+		layout_get_return(l, &putfh, open, true);
 	}
 	return NULL;
 }
@@ -377,7 +401,7 @@ main(int argc, char **argv)
 	for (unsigned i = 0; i < conns; i++)
 		if (pthread_create(&loads[i].thread, NULL, run, &loads[i]))
 			session_die("no thread");
-	if (run == run_new_layouts)
+	if (run == run_new_layouts || run == run_misses)
 		pthread_join(loads[0].thread, NULL);
 	else
 		usleep((useconds_t)(atof(argv[7]) * 1e6));
