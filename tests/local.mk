@@ -91,6 +91,7 @@ unit_tests = \
 	tests/unit/server/nfs4/test_op_readdir \
 	tests/unit/server/nfs4/test_op_space \
 	tests/unit/server/state/test_grace \
+	tests/unit/server/state/test_lease \
 	tests/unit/server/state/test_lock \
 	tests/unit/server/state/test_lock_wait \
 	tests/unit/server/state/test_open \
@@ -190,6 +191,7 @@ MDS_FIXTURE = $(WIRE) tests/unit/server/net/mds_fixture.c tests/unit/server/net/
 tests_unit_server_cb_test_cb_SOURCES = tests/unit/server/cb/test_cb.c $(MDS_FIXTURE)
 tests_unit_server_nfs4_test_compound_SOURCES = tests/unit/server/nfs4/test_compound.c $(WIRE)
 tests_unit_server_state_test_grace_SOURCES = tests/unit/server/state/test_grace.c $(MDS_FIXTURE)
+tests_unit_server_state_test_lease_SOURCES = tests/unit/server/state/test_lease.c $(MDS_FIXTURE)
 tests_unit_server_state_test_session_SOURCES = tests/unit/server/state/test_session.c $(MDS_FIXTURE)
 
 # ---- integration ----

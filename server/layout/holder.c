@@ -185,13 +185,22 @@ holder_fencing_locked(struct mds *mds, const struct client *client, const struct
 	return false;
 }
 
+/* Is its client silent, its lease over? */
+static bool
+holder_lapsed(const struct holder *holder, uint64_t now)
+{
+	const struct client *client = holder->client;
+
+	return client && client->lapsed && client_lease_over(client, now, holder->layouts->mds->conf.lease);
+}
+
 /* Is there still a reason to cut it off, when nothing was done about it yet? */
 static bool
 holder_due(const struct holder *holder, uint64_t now)
 {
 	const struct layout *layout;
 
-	if (holder->tried)
+	if (holder->tried || holder_lapsed(holder, now))
 		return true;
 	TAILQ_FOREACH(layout, &holder->list, of_holder)
 		if (!holder->client || (layout->recall.state != RECALL_NONE && layout->recall.deadline_ms &&
@@ -254,18 +263,23 @@ holder_release(struct holder *holder)
  * RFC 5663 2.3.8: a client stops using layouts a lease after it last renewed, or when it sees that they were revoked; an I/O sent before that
  * takes at most the maximum I/O time.  If the client is there and renews, every reply to it from now on says SEQ4_STATUS_RECALLABLE_STATE_REVOKED, so
  * the last one that did not is at most as old as this moment: the same sum from now.  Its lease is left alone: it may go on by
- * READ and WRITE.
+ * READ and WRITE.  One that is silent, its lease over, renewed last when it renewed last - if that is still so when the flag is set: SEQUENCE
+ * notes the renewal before it looks for the flag.
  */
 static void
 holder_set_time(struct holder *holder, uint64_t now)
 {
 	const struct mds *mds = holder->layouts->mds;
-	uint64_t from = holder->client ? now : holder->renewed_ms;
+	const struct client *client = holder->client;
+	bool lapsed = holder_lapsed(holder, now);
 
 	if (holder->over_ms)
 		return;
-	holder->over_ms = from + (mds->conf.lease + mds->conf.max_io_time) * 1000ull;
 	holder_revoke(holder);
+	uint64_t from = holder->renewed_ms;
+	if (client && !(lapsed && client_lease_over(client, now, mds->conf.lease)))
+		from = now;
+	holder->over_ms = from + (mds->conf.lease + mds->conf.max_io_time) * 1000ull;
 }
 
 static unsigned
@@ -421,6 +435,16 @@ holder_client_gone(struct holder *holder, struct client *client, enum layout_gon
 		holder_replaced(holder);
 	else
 		holder_fence_locked(holder);
+}
+
+void
+layout_client_lapsed_locked(struct mds *mds, struct client *client)
+{
+	struct holder *holder, *tmp;
+
+	HASH_ITER(hh, mds->layouts->holders, holder, tmp)
+		if (holder->client == client)
+			holder_fence_locked(holder);
 }
 
 void

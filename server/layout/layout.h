@@ -88,6 +88,9 @@ enum layout_gone { LAYOUT_GONE_EXPIRED, LAYOUT_GONE_REPLACED, LAYOUT_GONE_DESTRO
 };
 void layout_client_gone_locked(struct mds *mds, struct client *client, enum layout_gone why);
 
+/* CLIENT's lease is over, but it is not taken down: its layouts are fenced as if their recall's deadline were over.  Not those it has if it is back before that begins. */
+void layout_client_lapsed_locked(struct mds *mds, struct client *client);
+
 /*
  * A client that was cut off has shown that it knows (FREE_STATEID or LAYOUTRETURN of its revoked layouts, LAYOUTGET after a reply with the flag): it may have
  * layouts again, under the new reservation key that it was given when it was fenced; SEQ4_STATUS_RECALLABLE_STATE_REVOKED ends.  Nothing happens if it is

@@ -181,8 +181,9 @@ op_lockt(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	LOCK_SCOPE(&c->mds->state_lock);
 	if (grace_active(c->mds))
 		return NFS4ERR_GRACE;
-	const struct lock_range *range = lock_test_locked(c->cur, c->client, &ask);
-	return range ? fill_denied_by(c, range, &res->nfs_resop4_u.oplockt.LOCKT4res_u.denied) : NFS4_OK;
+	const struct lock_range *range;
+	status = lock_test_locked(c->mds, c->cur, c->client, &ask, &range);
+	return status == NFS4ERR_DENIED ? fill_denied_by(c, range, &res->nfs_resop4_u.oplockt.LOCKT4res_u.denied) : status;
 }
 
 nfsstat4

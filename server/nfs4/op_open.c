@@ -153,11 +153,11 @@ static nfsstat4
 open_truncate(struct compound *c, const struct open_ask *ask, stateid4 *sid)
 {
 	pthread_mutex_lock(&c->mds->state_lock);
-	bool conflict = open_conflict_locked(c->cur, ask->access, ask->deny);
+	nfsstat4 status = open_check_locked(c->mds, c->cur, ask->access, ask->deny);
 	pthread_mutex_unlock(&c->mds->state_lock);
-	if (conflict)		/* before anything is recalled */
-		return NFS4ERR_SHARE_DENIED;
-	nfsstat4 status = way_take(c, c->cur, LAYOUT_NEED_BLOCKS, 0, WAY_TO_END);
+	if (status != NFS4_OK)	/* before anything is recalled */
+		return status;
+	status = way_take(c, c->cur, LAYOUT_NEED_BLOCKS, 0, WAY_TO_END);
 	if (status != NFS4_OK)
 		return status;
 	status = cut_open(c, ask, sid);

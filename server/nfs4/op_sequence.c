@@ -133,7 +133,8 @@ sequence_slot(struct compound *c, struct session *s, const SEQUENCE4args *arg)
 static uint32_t
 sequence_flags(const struct session *s)
 {
-	uint32_t flags = atomic_load_explicit(&s->client->seq_flags, memory_order_relaxed);
+	/* After the renewal was noted: see holder_set_time(). */
+	uint32_t flags = atomic_load(&s->client->seq_flags);
 	if (s->back_wanted && s->nback == 0) {
 		flags |= SEQ4_STATUS_CB_PATH_DOWN_SESSION;
 		if (atomic_load_explicit(&s->client->nback, memory_order_relaxed) == 0)
@@ -160,7 +161,7 @@ op_sequence(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 	c->session = s;
 	c->client = s->client;
 	/* Only success renews (RFC 8881 8.3, PITFALLS C4). */
-	atomic_store_explicit(&s->client->renewed_ms, mds_now_ms(), memory_order_relaxed);
+	atomic_store(&s->client->renewed_ms, mds_now_ms());
 	memcpy(ok->sr_sessionid, s->id, NFS4_SESSIONID_SIZE);
 	ok->sr_sequenceid = arg->sa_sequenceid;
 	ok->sr_slotid = arg->sa_slotid;

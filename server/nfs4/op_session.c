@@ -109,9 +109,14 @@ create_session_check(struct compound *c, const CREATE_SESSION4args *arg, struct 
 	if (!client->confirmed && (client->principal.flavor != c->rpc_cred.flavor ||
 	    client->principal.uid != c->rpc_cred.uid))
 		return NFS4ERR_CLID_INUSE;
-	if (client->nsessions >= SESSION_MAX_OF_CLIENT ||
-	    (!client->confirmed && client_count_locked(c->mds) >= CLIENT_MAX_CONFIRMED))
+	if (client->nsessions >= SESSION_MAX_OF_CLIENT)
 		return NFS4ERR_NOSPC;
+	if (!client->confirmed && client_count_locked(c->mds) >= CLIENT_MAX_CONFIRMED)
+		return lease_make_room_locked(c->mds) ? NFS4ERR_DELAY : NFS4ERR_NOSPC;
+	/* The record of an instance before it is being removed, under the same name as the one that is going to be written. */
+	const struct client *old = client_find_owner_locked(c->mds, client->ownerid, client->ownerid_len, true);
+	if (!client->confirmed && old && old->forgetting)
+		return NFS4ERR_DELAY;
 	*client_ret = client;
 	return NFS4_OK;
 }
@@ -143,6 +148,18 @@ create_session_make(struct compound *c, const CREATE_SESSION4args *arg, struct c
 	return NFS4_OK;
 }
 
+/* A record of a client that was not confirmed after all is of no use. */
+static void
+create_session_recorded(struct mds *mds, struct client *client, bool recorded)
+{
+	pthread_mutex_lock(&mds->state_lock);
+	client->recording = false;
+	bool forget = recorded && !client->confirmed;
+	pthread_mutex_unlock(&mds->state_lock);
+	if (forget)
+		client_forget(mds, client);
+}
+
 nfsstat4
 op_create_session(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 {
@@ -151,7 +168,7 @@ op_create_session(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 	struct mds *mds = c->mds;
 	struct client *client = NULL;
 	struct session *session = NULL;
-	bool replay, confirm = false, path_up = false;
+	bool replay, confirm = false, recorded = false, path_up = false;
 
 	/* Errors leave CREATE_SESSION's slot as it was: the client may try again with the same sequence ID. */
 	pthread_mutex_lock(&mds->state_lock);
@@ -159,6 +176,7 @@ op_create_session(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 	if (status == NFS4_OK && !replay) {
 		client_get(client);
 		confirm = !client->confirmed;
+		client->recording |= confirm;
 	}
 	pthread_mutex_unlock(&mds->state_lock);
 	if (status != NFS4_OK || replay)
@@ -172,8 +190,11 @@ op_create_session(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 	if (status == NFS4_OK)
 		status = channel_back(&arg->csa_back_chan_attrs, &ok->csr_back_chan_attrs);
 	/* On disk before anybody can have state by it. */
-	if (status == NFS4_OK && confirm && stable_client_add(mds, client->ownerid, client->ownerid_len) < 0)
-		status = NFS4ERR_SERVERFAULT;
+	if (status == NFS4_OK && confirm) {
+		recorded = stable_client_add(mds, client->ownerid, client->ownerid_len) == 0;
+		if (!recorded)
+			status = NFS4ERR_SERVERFAULT;
+	}
 	if (status == NFS4_OK) {
 		CREATE_SESSION4resok again;
 		struct client *now = NULL;
@@ -189,6 +210,8 @@ op_create_session(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 			    arg->csa_flags & CREATE_SESSION4_FLAG_CONN_BACK_CHAN);
 		pthread_mutex_unlock(&mds->state_lock);
 	}
+	if (confirm)
+		create_session_recorded(mds, client, recorded);
 	if (path_up && cb_path_up)
 		cb_path_up(mds, client);
 	if (session)

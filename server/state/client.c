@@ -215,12 +215,19 @@ client_remove_locked(struct mds *mds, struct client *client)
 	client_take_down_locked(mds, client, LAYOUT_GONE_DESTROYED);
 }
 
+bool
+client_recorded_locked(struct mds *mds, const void *ownerid, uint32_t len)
+{
+	const struct client *unconf = client_find_owner_locked(mds, ownerid, len, false);
+	return client_find_owner_locked(mds, ownerid, len, true) || (unconf && unconf->recording);
+}
+
 void
 client_forget(struct mds *mds, const struct client *client)
 {
 	int err = stable_client_remove(mds, client->ownerid, client->ownerid_len);
 	pthread_mutex_lock(&mds->state_lock);
-	bool back = client_find_owner_locked(mds, client->ownerid, client->ownerid_len, true) != NULL;
+	bool back = client_recorded_locked(mds, client->ownerid, client->ownerid_len);
 	pthread_mutex_unlock(&mds->state_lock);
 	if (!err && back)
 		err = stable_client_add(mds, client->ownerid, client->ownerid_len);

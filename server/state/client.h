@@ -48,6 +48,10 @@ struct client {
 	bool reclaim_complete;		/* RECLAIM_COMPLETE (one_fs false) seen */
 	bool may_reclaim;		/* has a stable record from before the restart */
 	bool expired;			/* lease over: being taken down, no new state */
+	bool lapsed;			/* lease over, opens and locks kept until somebody wants them (lease.c); it may have renewed since */
+	bool wanted;			/* somebody does */
+	bool recording;			/* unconfirmed: its record is being written */
+	bool forgetting;		/* confirmed: its record is being removed */
 	bool fenced;			/* a key of it was preempted: layouts refused until it is a new client instance or re-registered by a new key */
 	uint32_t create_seqid;		/* CREATE_SESSION's own slot (18.36.4) */
 	nfsstat4 create_status;
@@ -104,6 +108,8 @@ struct client *client_new_locked(struct mds *mds, const client_owner4 *owner, co
     const struct sockaddr_storage *addr);
 /* The first CREATE_SESSION succeeded.  The confirmed record of the same owner, if any, was replaced before. state_lock held. */
 void client_confirm_locked(struct mds *mds, struct client *client);
+/* Has an instance of this owner a record, or is it being written?  state_lock held. */
+bool client_recorded_locked(struct mds *mds, const void *ownerid, uint32_t len);
 /* Remove the stable record of a client that was taken down, unless it is back.  Blocks; no lock held. */
 void client_forget(struct mds *mds, const struct client *client);
 unsigned client_count_locked(const struct mds *mds);	/* confirmed ones */
@@ -117,6 +123,23 @@ int client_evict(struct mds *mds, uint64_t id);
 /* Run by a timer on loop 0, about once a second: expire leases, end grace. */
 void lease_tick(struct mds *mds);
 void lease_expire(struct mds *mds, uint64_t now_ms);	/* the work of it, by a worker */
+
+/* Nothing but a successful SEQUENCE renews (RFC 8881 8.3).  No lock. */
+static inline bool
+client_lease_over(const struct client *client, uint64_t now_ms, uint32_t lease)
+{
+	uint64_t renewed = atomic_load(&client->renewed_ms);
+	return now_ms > renewed && now_ms - renewed > lease * 1000ull;
+}
+
+/*
+ * A client whose lease is over keeps its opens and locks until somebody else wants them, or there is no room.  May what CLIENT has be taken away?  Then
+ * lease_want_locked() sets that going, and whoever wants it is answered DELAY: the record on disk has to go first.  state_lock held.
+ */
+bool lease_lapsed_locked(const struct mds *mds, const struct client *client);
+void lease_want_locked(struct mds *mds, struct client *client);
+/* Some limit is reached: want all there are.  False: there are none. */
+bool lease_make_room_locked(struct mds *mds);
 
 /* ---- grace (RFC 8881 8.4.2) and the stable records (lmdb in state_dir) ---- */
 

@@ -118,6 +118,24 @@ spare_put(struct lock_spare *spare)
 	free(spare->node[1]);
 }
 
+/* DENIED with the first range of a client that is there; DELAY if those in the way are all of clients whose lease is over. */
+static nfsstat4
+lock_check(struct mds *mds, const struct file_state *fs, const struct owner *owner, const struct lock_ask *ask,
+    const struct lock_range **denied)
+{
+	const struct lock_range *first = lock_range_conflict(fs, owner, ask->write, ask->start, ask->end), *r;
+
+	*denied = NULL;
+	for (r = first; r; r = lock_range_conflict_next(r, owner, ask->write, ask->start, ask->end))
+		if (!lease_lapsed_locked(mds, r->state->obj.client)) {
+			*denied = r;
+			return NFS4ERR_DENIED;
+		}
+	for (r = first; r; r = lock_range_conflict_next(r, owner, ask->write, ask->start, ask->end))
+		lease_want_locked(mds, r->state->obj.client);
+	return first ? NFS4ERR_DELAY : NFS4_OK;
+}
+
 nfsstat4
 lock_set_locked(struct mds *mds, struct open_state *open, struct lock_state *state,
     const struct lock_ask *ask, stateid4 *sid, const struct lock_range **denied)
@@ -129,10 +147,9 @@ lock_set_locked(struct mds *mds, struct open_state *open, struct lock_state *sta
 	struct lock_spare spare = { 0 };
 	bool fresh = false;
 
-	*denied = lock_range_conflict(fs, owner, ask->write, ask->start, ask->end);
-	if (*denied)
-		return NFS4ERR_DENIED;
-	nfsstat4 status = state_range_room_locked(mds, client);
+	nfsstat4 status = lock_check(mds, fs, owner, ask, denied);
+	if (status == NFS4_OK)
+		status = state_range_room_locked(mds, client);
 	if (status == NFS4_OK && !spare_get(&spare, 2))
 		status = NFS4ERR_DELAY;
 	if (status == NFS4_OK && !state && !(state = lock_find(open, owner))) {
@@ -173,11 +190,11 @@ lock_unset_locked(struct mds *mds, struct lock_state *state, uint64_t start, uin
 	return NFS4_OK;
 }
 
-const struct lock_range *
-lock_test_locked(const struct inode *inode, struct client *client, const struct lock_ask *ask)
+nfsstat4
+lock_test_locked(struct mds *mds, const struct inode *inode, struct client *client, const struct lock_ask *ask,
+    const struct lock_range **denied)
 {
 	if (!inode->state)
-		return NULL;
-	return lock_range_conflict(inode->state,
-	    owner_find_locked(client, OWNER_LOCK, ask->owner, ask->owner_len), ask->write, ask->start, ask->end);
+		return NFS4_OK;
+	return lock_check(mds, inode->state, owner_find_locked(client, OWNER_LOCK, ask->owner, ask->owner_len), ask, denied);
 }

@@ -47,7 +47,7 @@ struct lock_ask {
 /*
  * Lock a range for the lock owner of STATE or, with STATE NULL, for ASK's owner under OPEN (its lock state is made if
  * there is none).  Upgrades, downgrades, splits and merges.  DENIED with *denied (valid until state_lock is dropped);
- * SERVERFAULT past the limits, DELAY without memory: nothing has changed then.
+ * SERVERFAULT past the limits, DELAY without memory, or if all that is in the way is of clients whose lease is over: nothing has changed then.
  */
 nfsstat4 lock_set_locked(struct mds *mds, struct open_state *open, struct lock_state *state,
     const struct lock_ask *ask, stateid4 *sid, const struct lock_range **denied);
@@ -55,8 +55,9 @@ nfsstat4 lock_set_locked(struct mds *mds, struct open_state *open, struct lock_s
 /* Unlock; bytes that are not locked are no error.  DELAY without memory for a split. */
 nfsstat4 lock_unset_locked(struct mds *mds, struct lock_state *state, uint64_t start, uint64_t end, stateid4 *sid);
 
-/* LOCKT: the first range that would deny ASK to the client's owner; NULL. */
-const struct lock_range *lock_test_locked(const struct inode *inode, struct client *client, const struct lock_ask *ask);
+/* LOCKT: DENIED with the first range that would deny ASK to the client's owner; DELAY. */
+nfsstat4 lock_test_locked(struct mds *mds, const struct inode *inode, struct client *client, const struct lock_ask *ask,
+    const struct lock_range **denied);
 
 /* FREE_STATEID: drop a lock state that holds nothing. */
 void lock_free_locked(struct mds *mds, struct lock_state *state);
@@ -65,6 +66,10 @@ void lock_free_locked(struct mds *mds, struct lock_state *state);
 
 /* The first range of others than OWNER (NULL: of anybody) that a lock of this kind would conflict with; NULL: none. */
 struct lock_range *lock_range_conflict(const struct file_state *fs, const struct owner *owner, bool write,
+    uint64_t start, uint64_t end);
+
+/* The next one after R. */
+struct lock_range *lock_range_conflict_next(const struct lock_range *r, const struct owner *owner, bool write,
     uint64_t start, uint64_t end);
 
 /* Nodes a change may need, so that it cannot fail half-way.  What is left over is the caller's to free. */

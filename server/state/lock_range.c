@@ -11,18 +11,26 @@
 #include "include/queue.h"
 #include "server/state/file.h"
 
+/* From R on. */
+static struct lock_range *
+conflict_from(struct lock_range *r, const struct owner *owner, bool write, uint64_t start, uint64_t end)
+{
+	for (; r && r->start <= end; r = TAILQ_NEXT(r, of_file))
+		if (r->end >= start && r->state->owner != owner && (write || r->write))
+			return r;
+	return NULL;
+}
+
 struct lock_range *
 lock_range_conflict(const struct file_state *fs, const struct owner *owner, bool write, uint64_t start, uint64_t end)
 {
-	struct lock_range *r;
+	return conflict_from(TAILQ_FIRST(&fs->locks), owner, write, start, end);
+}
 
-	TAILQ_FOREACH(r, &fs->locks, of_file) {
-		if (r->start > end)
-			break;
-		if (r->end >= start && r->state->owner != owner && (write || r->write))
-			return r;
-	}
-	return NULL;
+struct lock_range *
+lock_range_conflict_next(const struct lock_range *r, const struct owner *owner, bool write, uint64_t start, uint64_t end)
+{
+	return conflict_from(TAILQ_NEXT(r, of_file), owner, write, start, end);
 }
 
 static void

@@ -45,6 +45,28 @@ open_conflict_locked(const struct inode *inode, uint32_t access, uint32_t deny)
 	return false;
 }
 
+static bool
+conflicts(const struct open_state *open, uint32_t access, uint32_t deny)
+{
+	return open->deny & access || open->access & deny;
+}
+
+nfsstat4
+open_check_locked(struct mds *mds, const struct inode *inode, uint32_t access, uint32_t deny)
+{
+	const struct open_state *open;
+
+	if (!open_conflict_locked(inode, access, deny))
+		return NFS4_OK;
+	TAILQ_FOREACH(open, &inode->state->opens, of_file)
+		if (conflicts(open, access, deny) && !lease_lapsed_locked(mds, open->obj.client))
+			return NFS4ERR_SHARE_DENIED;
+	TAILQ_FOREACH(open, &inode->state->opens, of_file)
+		if (conflicts(open, access, deny))
+			lease_want_locked(mds, open->obj.client);
+	return NFS4ERR_DELAY;
+}
+
 bool
 open_held_locked(const struct inode *inode, const struct client *client, bool write)
 {
@@ -111,8 +133,9 @@ open_add_locked(struct mds *mds, struct client *client, struct inode *inode, con
     struct open_undo *undo, stateid4 *sid)
 {
 	/* The owner's own open counts as any other (RFC 8881 18.16.3). */
-	if (open_conflict_locked(inode, ask->access, ask->deny))
-		return NFS4ERR_SHARE_DENIED;
+	nfsstat4 free = open_check_locked(mds, inode, ask->access, ask->deny);
+	if (free != NFS4_OK)
+		return free;
 	struct open_state *open = open_find(inode,
 	    owner_find_locked(client, OWNER_OPEN, ask->owner, ask->owner_len));
 	undo->fresh = !open;

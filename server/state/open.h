@@ -52,9 +52,12 @@ struct open_undo {
 /* Would ACCESS and DENY conflict with the opens there are, the asker's own included (RFC 8881 9.7, 18.16.3)? */
 bool open_conflict_locked(const struct inode *inode, uint32_t access, uint32_t deny);
 
+/* The same as a status: SHARE_DENIED, or DELAY if all that is in the way is of clients whose lease is over, and which go now. */
+nfsstat4 open_check_locked(struct mds *mds, const struct inode *inode, uint32_t access, uint32_t deny);
+
 /*
  * Open INODE, or upgrade the open that the owner has already (RFC 8881 9.9).  SID is for the reply.
- * SHARE_DENIED; SERVERFAULT past the limits (stateid.h), DELAY without memory: nothing has changed then.
+ * SHARE_DENIED, DELAY (open_check_locked); SERVERFAULT past the limits (stateid.h), DELAY without memory: nothing has changed then.
  */
 nfsstat4 open_add_locked(struct mds *mds, struct client *client, struct inode *inode, const struct open_ask *ask,
     struct open_undo *undo, stateid4 *sid);

@@ -125,22 +125,31 @@ state_put_inode_locked(struct mds *mds, struct inode *inode)
 	}
 }
 
+/* What all clients together may have is used up: those whose lease is over go first. */
+static nfsstat4
+room_used_up(struct mds *mds)
+{
+	return lease_make_room_locked(mds) ? NFS4ERR_DELAY : NFS4ERR_SERVERFAULT;
+}
+
 nfsstat4
-state_room_locked(const struct mds *mds, const struct client *client)
+state_room_locked(struct mds *mds, const struct client *client)
 {
 	const struct stateids *ids = mds->stateids;
 	if (client->expired)	/* being taken down: what is added now nobody would release */
 		return NFS4ERR_EXPIRED;
-	return client->nstates < ids->limits.client_states && ids->nstates < ids->limits.states ?
-	    NFS4_OK : NFS4ERR_SERVERFAULT;
+	if (client->nstates >= ids->limits.client_states)
+		return NFS4ERR_SERVERFAULT;
+	return ids->nstates < ids->limits.states ? NFS4_OK : room_used_up(mds);
 }
 
 nfsstat4
-state_range_room_locked(const struct mds *mds, const struct client *client)
+state_range_room_locked(struct mds *mds, const struct client *client)
 {
 	const struct stateids *ids = mds->stateids;
-	return client->nranges < ids->limits.client_ranges && ids->nranges < ids->limits.ranges ?
-	    NFS4_OK : NFS4ERR_SERVERFAULT;
+	if (client->nranges >= ids->limits.client_ranges)
+		return NFS4ERR_SERVERFAULT;
+	return ids->nranges < ids->limits.ranges ? NFS4_OK : room_used_up(mds);
 }
 
 void

@@ -57,9 +57,12 @@ struct state_limits {
 extern const struct state_limits state_default_limits;
 void stateids_set_limits(struct mds *mds, const struct state_limits *limits);
 
-/* Is there room for another state or lock range of CLIENT?  NFS4_OK, SERVERFAULT, or EXPIRED: the client is being taken down (layouts ask too). */
-nfsstat4 state_room_locked(const struct mds *mds, const struct client *client);
-nfsstat4 state_range_room_locked(const struct mds *mds, const struct client *client);
+/*
+ * Is there room for another state or lock range of CLIENT?  NFS4_OK; SERVERFAULT; DELAY: clients whose lease is over
+ * are making some; EXPIRED: the client is being taken down (layouts ask too).
+ */
+nfsstat4 state_room_locked(struct mds *mds, const struct client *client);
+nfsstat4 state_range_room_locked(struct mds *mds, const struct client *client);
 /* Count lock ranges of CLIENT: lock.c. */
 void state_count_ranges_locked(struct mds *mds, struct client *client, int delta);
 

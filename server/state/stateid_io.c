@@ -24,6 +24,23 @@ denied_by_others(const struct inode *inode, bool write, const struct open_state 
 	return n > 0;
 }
 
+/* The same as a status: clients whose lease is over deny nothing for long. */
+static nfsstat4
+check_denied(struct mds *mds, const struct inode *inode, bool write, const struct open_state *mine)
+{
+	const struct open_state *open;
+
+	if (!denied_by_others(inode, write, mine))
+		return NFS4_OK;
+	TAILQ_FOREACH(open, &inode->state->opens, of_file)
+		if (open != mine && open->deny >> write & 1 && !lease_lapsed_locked(mds, open->obj.client))
+			return NFS4ERR_LOCKED;
+	TAILQ_FOREACH(open, &inode->state->opens, of_file)
+		if (open != mine && open->deny >> write & 1)
+			lease_want_locked(mds, open->obj.client);
+	return NFS4ERR_DELAY;
+}
+
 /* RFC 8881 8.2.3.  READ bypass is let past share denials, which 9.1.2 permits; not past grace (PITFALLS D2). */
 static nfsstat4
 check_special(struct compound *c, const stateid4 *sid, struct inode *inode, bool write)
@@ -32,7 +49,7 @@ check_special(struct compound *c, const stateid4 *sid, struct inode *inode, bool
 		return NFS4ERR_GRACE;
 	if (!write && stateid_is_bypass(sid))
 		return NFS4_OK;
-	return denied_by_others(inode, write, NULL) ? NFS4ERR_LOCKED : NFS4_OK;
+	return check_denied(c->mds, inode, write, NULL);
 }
 
 /*
@@ -50,7 +67,7 @@ check_open(struct compound *c, const struct open_state *open, struct inode *inod
 	}
 	if (write)
 		return NFS4ERR_OPENMODE;
-	return denied_by_others(inode, write, open) ? NFS4ERR_LOCKED : NFS4_OK;
+	return check_denied(c->mds, inode, write, open);
 }
 
 nfsstat4

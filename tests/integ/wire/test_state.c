@@ -1,4 +1,4 @@
-/* Opens and locks between clients: who waits for a lock (RFC 8881 9.6, 20.11). */
+/* Opens and locks between clients: who waits for a lock (RFC 8881 9.6, 20.11), what a silent client keeps (8.4.3). */
 #include <unistd.h>
 
 #include "tests/integ/wire/wire.h"
@@ -91,8 +91,74 @@ lock_turn_missed(void)
 	OK(lock_as(h, WRITEW_LT, "three", 0, 1, NULL));
 }
 
+/* Time passes; C is not heard of, OTHER is. */
+static void
+silence(struct client *other, unsigned ms)
+{
+	for (uint64_t end = now_ms() + ms; now_ms() < end; world_pump(500)) {
+		call_begin(other);
+		OK(call_run(other));
+	}
+}
+
+static nfsstat4
+open_denied(struct client *c, const char *name, uint32_t access, uint32_t deny, struct file *f)
+{
+	OPEN4args args;
+	nfs_fh4 dir = fh_dir(c);
+	memset(f, 0, sizeof *f);
+	f->c = c;
+	open_args(c, name, access, &args);
+	args.share_deny = deny;
+	return file_try_open(c, f, &args, &dir);
+}
+
+/*
+ * Over its lease, a client keeps what nobody wants: the open with its denial, the lock; not the layout, which is fenced.  Then somebody wants it, and is not
+ * kept waiting.
+ */
+static void
+courtesy(void)
+{
+	struct client *c1 = client_new("silent"), *c2 = client_new("other");
+	struct file deny, mine;
+	stateid4 sid;
+	local_make("f", MiB, 5);
+	local_make("g", 4096, 5);
+	struct file *f = file_open(c1, "f", READ_WRITE), *g = file_open(c2, "f", READ_WRITE);
+	OK(lock_as(f, WRITE_LT, "one", 0, 10, &sid));
+	OK(open_denied(c1, "g", READ_ONLY, OPEN4_SHARE_DENY_WRITE, &deny));
+	layout_need(f, LAYOUTIOMODE4_RW, 0, MiB);
+	c1->policy = CB_SILENT;
+	silence(c2, (world.lease + 3) * 1000);
+	/* Its blocks are to be had, without a recall that it would not answer. */
+	STATUS(file_set_size(g, 4096), NFS4_OK);
+	EXPECT(recalls(c1, NULL), 0);
+	/* It comes back: its opens and its lock are there, its layout is not, and it is told. */
+	c1->policy = CB_RETURN;
+	call_begin(c1);
+	OK(call_run(c1));
+	EXPECT_TRUE(c1->status_flags & SEQ4_STATUS_RECALLABLE_STATE_REVOKED);
+	STATUS(layout_commit(f, 0, 4096), NFS4ERR_ADMIN_REVOKED);
+	STATUS(lock_as(g, WRITE_LT, "two", 5, 1, NULL), NFS4ERR_DENIED);
+	STATUS(open_denied(c2, "g", READ_WRITE, 0, &mine), NFS4ERR_SHARE_DENIED);
+	OK(unlock(f, &sid, 0, 1));
+	/* And goes again: now what it has is wanted. */
+	silence(c2, (world.lease + 3) * 1000);
+	nfsstat4 status;
+	uint64_t end = now_ms() + 5000;
+	while ((status = open_denied(c2, "g", READ_WRITE, 0, &mine)) == NFS4ERR_DELAY && now_ms() < end)
+		world_pump(50);
+	STATUS(status, NFS4_OK);
+	OK(lock_as(g, WRITE_LT, "two", 5, 1, NULL));
+	call_begin(c1);
+	STATUS(call_run(c1), NFS4ERR_BADSESSION);
+	OK(file_close(&mine));
+}
+
 const struct wire_test tests_state[] = {
 	{ "9.6", "a blocked lock is told when it is free, in the order of asking", lock_notified },
 	{ "9.6", "who was told and does not come loses its turn", lock_turn_missed },
+	{ "D11", "a silent client keeps its opens and locks until somebody wants them, its layouts not", courtesy },
 	{ NULL, NULL, NULL },
 };

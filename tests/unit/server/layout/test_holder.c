@@ -273,6 +273,47 @@ START_TEST(expired)
 }
 END_TEST
 
+static void
+client_lapses(unsigned c)
+{
+	pthread_mutex_lock(&w.mds.state_lock);
+	w.client[c].lapsed = true;
+	layout_client_lapsed_locked(&w.mds, &w.client[c]);
+	pthread_mutex_unlock(&w.mds.state_lock);
+}
+
+/* Its lease is over, but it is not taken down: no layout is kept by courtesy (PITFALLS D11).  It is told when it comes back. */
+START_TEST(lapsed)
+{
+	w.fence_result = -EIO;
+	fake_pass(91000);
+	client_lapses(0);
+	fake_pass(5000);
+	ck_assert_uint_ge(w.nfenced, 1);
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);	/* not confirmed */
+	w.fence_result = 0;
+	fake_pass(31000);
+	ck_assert_int_eq(truncate_all(), NFS4_OK);
+	ck_assert(w.client[0].fenced && w.client[0].seq_flags & SEQ4_STATUS_RECALLABLE_STATE_REVOKED);
+	ck_assert_uint_eq(w.fenced_key[0], 0x1000);
+	ck_assert_uint_ne(w.client[0].pr_key, 0x1000);
+}
+END_TEST
+
+/* It came back before anything was done to it. */
+START_TEST(lapsed_and_back)
+{
+	fake_pass(91000);
+	client_lapses(0);
+	atomic_store(&w.client[0].renewed_ms, w.now_ms);
+	fake_pass(1000);
+	ck_assert_uint_eq(w.nfenced, 0);
+	ck_assert(!w.client[0].fenced);
+	ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+	ck_assert_uint_eq(w.nsent, 1);				/* asked, as anybody who is there */
+}
+END_TEST
+
 START_TEST(replaced_and_destroyed)
 {
 	client_gone(0, LAYOUT_GONE_REPLACED);
@@ -451,6 +492,24 @@ START_TEST(timed_expired)
 }
 END_TEST
 
+/* The same of one that is not taken down: it is told, and the time counts from when it was last heard of. */
+START_TEST(timed_lapsed)
+{
+	w.fence_result = -EOPNOTSUPP;
+	w.now_ms += 91000;
+	uint64_t then = w.now_ms;
+	client_lapses(0);
+	fake_pass(1000);
+	ck_assert(w.client[0].seq_flags & SEQ4_STATUS_RECALLABLE_STATE_REVOKED);
+	while (w.now_ms < then + 28000) {
+		ck_assert_int_eq(truncate_all(), NFS4ERR_DELAY);
+		fake_pass(1000);
+	}
+	fake_pass(2000);
+	ck_assert_int_eq(truncate_all(), NFS4_OK);
+}
+END_TEST
+
 /*
  * The new instance is the sign that the old one issues nothing more (RFC 8881 12.7.1); what it had issued may take the maximum I/O time.  The command
  * would cut off the host, which is the new one's.
@@ -562,9 +621,9 @@ main(void)
 {
 	const TTest *const scsi[] = { deadline, fence_noticed_by_the_flag, return_at_the_deadline, fence_fails_then_succeeds,
 		return_while_the_fence_fails, former_keys_are_cut_off,
-		fifty_files_one_preempt, expired, replaced_and_destroyed, expired_while_recalled,
+		fifty_files_one_preempt, expired, lapsed, lapsed_and_back, replaced_and_destroyed, expired_while_recalled,
 		local_break_of_a_silent_client, recorded_first, recorded_until_confirmed, recorded_over_the_end };
-	const TTest *const block[] = { recorded_until_time_is_over, timed, timed_expired, timed_replaced, timed_replaced_late, failing_command_gives_way_to_time,
+	const TTest *const block[] = { recorded_until_time_is_over, timed, timed_expired, timed_lapsed, timed_replaced, timed_replaced_late, failing_command_gives_way_to_time,
 		failing_command_of_an_expired, acknowledged_while_the_command_fails };
 	Suite *suite = suite_create("holder");
 	add_tests(suite, "scsi", setup, scsi, sizeof scsi / sizeof *scsi);

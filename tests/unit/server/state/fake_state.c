@@ -142,6 +142,29 @@ grace_check_reclaim_locked(struct mds *mds, struct client *client)
 	return fake_reclaim;
 }
 
+/* ---- leases ---- */
+
+__attribute__((weak)) bool
+lease_lapsed_locked(const struct mds *mds, const struct client *client)
+{
+	(void)mds;
+	return client->lapsed;
+}
+
+__attribute__((weak)) void
+lease_want_locked(struct mds *mds, struct client *client)
+{
+	(void)mds;
+	client->wanted = true;
+}
+
+__attribute__((weak)) bool
+lease_make_room_locked(struct mds *mds)
+{
+	(void)mds;
+	return false;
+}
+
 /* ---- weak: tests of layouts have their own ---- */
 
 struct fake_callback fake_callback;

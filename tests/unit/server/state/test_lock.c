@@ -87,8 +87,8 @@ step_lock(unsigned owner, unsigned op, bool write, unsigned start, unsigned end)
 
 	ask_owner(&ask, owner);
 	bool conflict = model_conflict(owner, write, start, end);
-	const struct lock_range *test = lock_test_locked(file, &client[owner / 2], &ask);
-	ck_assert_int_eq(test != NULL, conflict);
+	nfsstat4 test = lock_test_locked(&mds, file, &client[owner / 2], &ask, &denied);
+	ck_assert_int_eq(test, conflict ? NFS4ERR_DENIED : NFS4_OK);
 	uint32_t seqid = state_of[op][owner] ? state_of[op][owner]->obj.seqid : 0;
 	nfsstat4 status = lock_set_locked(&mds, open_of[op], state, &ask, &sid, &denied);
 	ck_assert_int_eq(status, conflict ? NFS4ERR_DENIED : NFS4_OK);
@@ -212,9 +212,10 @@ START_TEST(ends)
 	ck_assert(r->start == 200 && r->end == UINT64_MAX - 1);
 	ask_owner(&ask, 2);
 	ask.start = ask.end = UINT64_MAX;
-	ck_assert_ptr_null(lock_test_locked(file, &client[1], &ask));
+	ck_assert_int_eq(lock_test_locked(&mds, file, &client[1], &ask, &denied), NFS4_OK);
 	ask.start--;
-	ck_assert_ptr_eq(lock_test_locked(file, &client[1], &ask), r);
+	ck_assert_int_eq(lock_test_locked(&mds, file, &client[1], &ask, &denied), NFS4ERR_DENIED);
+	ck_assert_ptr_eq(denied, r);
 	/* Touching ones grow together again. */
 	ask_owner(&ask, 0);
 	ask.start = 100;
