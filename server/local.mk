@@ -208,6 +208,7 @@ libserver_la_SOURCES = \
 	server/state/session.c \
 	server/state/session.h \
 	server/state/stable.c \
+	server/state/stable_check.c \
 	server/state/stable_holder.c \
 	server/state/stable_private.h \
 	server/state/stateid.c \

@@ -3,9 +3,9 @@
  * keys handed out (layout/).  Every change is on disk when its function returns.
  *
  *   clients.0, clients.1   SHA-256 of co_ownerid -> co_ownerid; one is this life's, the other the former one's
- *   keys                   device name, NUL, key -> nothing
+ *   keys                   device name, NUL, key -> sum
  *   holders                who may have I/O under way on which device (stable_holder.c)
- *   meta                   "life": which of the two is this life's; "grace": the former one is still of use; "lease": seconds, the longest of both
+ *   meta                   "life": which of the two is this life's; "grace": the former one is still of use; "lease": seconds, the longest of both; "sum": of these
  */
 #include "server/state/stable_private.h"
 
@@ -18,8 +18,6 @@
 #include "include/cleanup.h"
 #include "server/mds.h"
 #include "server/state/client.h"
-
-#define MAP_SIZE (256u << 20)		/* address space; the file grows as needed */
 
 int
 stable_errno(int rc)
@@ -63,18 +61,24 @@ stable_open(struct mds *mds, const char *dir)
 	char path[4096];
 	if ((size_t)snprintf(path, sizeof path, "%s/state.mdb", dir) >= sizeof path)
 		return -ENAMETOOLONG;
+	int err = stable_check(path);
+	if (err)
+		return err;
 	struct stable *st = calloc(1, sizeof *st);
 	if (!st)
 		return -ENOMEM;
 	mds->stable = st;
+	pthread_mutex_init(&st->lock, NULL);
+	pthread_cond_init(&st->cond, NULL);
+	TAILQ_INIT(&st->waiting);
 	int rc = mdb_env_create(&st->env);
 	if (!rc)
 		rc = mdb_env_set_maxdbs(st->env, 5);
 	if (!rc)
-		rc = mdb_env_set_mapsize(st->env, MAP_SIZE);
+		rc = mdb_env_set_mapsize(st->env, STABLE_MAP_SIZE);
 	if (!rc)
 		rc = mdb_env_open(st->env, path, MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD, 0600);
-	int err = rc ? stable_errno(rc) : stable_open_tables(st);
+	err = rc ? stable_errno(rc) : stable_open_tables(st);
 	if (err)
 		stable_close(mds);
 	return err;
@@ -88,6 +92,8 @@ stable_close(struct mds *mds)
 		return;
 	if (st->env)
 		mdb_env_close(st->env);
+	pthread_cond_destroy(&st->cond);
+	pthread_mutex_destroy(&st->lock);
 	free(st);
 	mds->stable = NULL;
 }
@@ -113,6 +119,25 @@ meta_put(MDB_txn *txn, MDB_dbi meta, const char *name, uint32_t v)
 {
 	MDB_val key = { strlen(name), (void *)(uintptr_t)name }, val = { sizeof v, &v };
 	return mdb_put(txn, meta, &key, &val, 0);
+}
+
+static const char *const meta_names[] = { "life", "grace", "lease" };
+
+static uint32_t
+meta_sum(MDB_txn *txn, MDB_dbi meta)
+{
+	uint32_t v[sizeof meta_names / sizeof *meta_names];
+	for (unsigned i = 0; i < sizeof v / sizeof *v; i++)
+		v[i] = meta_get(txn, meta, meta_names[i]);
+	return stable_sum("meta", 4, v, sizeof v);
+}
+
+/* Stores of before there were sums have none. */
+bool
+stable_meta_ok(MDB_txn *txn, MDB_dbi meta)
+{
+	uint32_t sum = meta_get(txn, meta, "sum");
+	return sum == 0 || sum == meta_sum(txn, meta);
 }
 
 /* Is anybody left of former lives: to reclaim, or to be waited for? */
@@ -154,6 +179,8 @@ stable_begin(struct mds *mds)
 	/* A lease of before may be longer than ours, until its clients are no longer waited for. */
 	if (!rc)
 		rc = meta_put(txn, st->meta, "lease", any && lease > mds->conf.lease ? lease : mds->conf.lease);
+	if (!rc)
+		rc = meta_put(txn, st->meta, "sum", meta_sum(txn, st->meta));
 	if (rc)
 		return stable_errno(rc);
 	st->life = life;
@@ -200,6 +227,8 @@ stable_former_drop(struct mds *mds)
 		rc = meta_put(txn, st->meta, "grace", 0);
 	if (!rc)
 		rc = meta_put(txn, st->meta, "lease", mds->conf.lease);
+	if (!rc)
+		rc = meta_put(txn, st->meta, "sum", meta_sum(txn, st->meta));
 	return rc ? stable_errno(rc) : stable_commit(&txn);
 }
 
@@ -213,17 +242,63 @@ client_key(const void *ownerid, uint32_t len, uint8_t digest[SHA256_DIGEST_SIZE]
 	sha256_digest(&ctx, SHA256_DIGEST_SIZE, digest);
 }
 
-/* Add (VALUE) or remove (NULL) one record. */
+/* One record to add (VALUE) or remove (NULL). */
+struct stable_change {
+	MDB_dbi table;
+	MDB_val *key, *value;
+	bool done;
+	int err;
+	TAILQ_ENTRY(stable_change) link;
+};
+TAILQ_HEAD(stable_changes, stable_change);
+
+/* In one transaction, in the order they came: all or none. */
+static int
+stable_write(struct stable *st, const struct stable_changes *list)
+{
+	TXN_SCOPE MDB_txn *txn = NULL;
+	const struct stable_change *ch;
+	int rc = mdb_txn_begin(st->env, NULL, 0, &txn);
+	TAILQ_FOREACH(ch, list, link) {
+		if (!rc)
+			rc = ch->value ? mdb_put(txn, ch->table, ch->key, ch->value, 0) : mdb_del(txn, ch->table, ch->key, NULL);
+		if (rc == MDB_NOTFOUND)
+			rc = 0;
+	}
+	return rc ? stable_errno(rc) : stable_commit(&txn);
+}
+
+/*
+ * The disk is waited for once for all that have come while it was busy: after a restart thousands of clients come at the same time.  Whoever finds nobody writing
+ * writes what is there.
+ */
 static int
 stable_change(struct stable *st, MDB_dbi table, MDB_val *key, MDB_val *value)
 {
-	TXN_SCOPE MDB_txn *txn = NULL;
-	int rc = mdb_txn_begin(st->env, NULL, 0, &txn);
-	if (!rc)
-		rc = value ? mdb_put(txn, table, key, value, 0) : mdb_del(txn, table, key, NULL);
-	if (rc == MDB_NOTFOUND)
-		return 0;
-	return rc ? stable_errno(rc) : stable_commit(&txn);
+	struct stable_change me = { .table = table, .key = key, .value = value }, *ch;
+	struct stable_changes list = TAILQ_HEAD_INITIALIZER(list);
+
+	pthread_mutex_lock(&st->lock);
+	TAILQ_INSERT_TAIL(&st->waiting, &me, link);
+	while (!me.done && st->writing)
+		pthread_cond_wait(&st->cond, &st->lock);
+	if (me.done) {
+		pthread_mutex_unlock(&st->lock);
+		return me.err;
+	}
+	st->writing = true;
+	TAILQ_CONCAT(&list, &st->waiting, link);
+	pthread_mutex_unlock(&st->lock);
+	int err = stable_write(st, &list);
+	pthread_mutex_lock(&st->lock);
+	TAILQ_FOREACH(ch, &list, link) {
+		ch->err = err;
+		ch->done = true;
+	}
+	st->writing = false;
+	pthread_cond_broadcast(&st->cond);
+	pthread_mutex_unlock(&st->lock);
+	return err;
 }
 
 int
@@ -264,7 +339,8 @@ scsi_key_change(struct mds *mds, const char *device, uint64_t scsi, bool add)
 {
 	uint8_t buf[STABLE_NAME_MAX + 9];
 	size_t len = scsi_key(buf, device, scsi);
-	MDB_val key = { len, buf }, val = { 0, buf };
+	uint32_t sum = stable_sum(buf, len, "", 0);
+	MDB_val key = { len, buf }, val = { sizeof sum, &sum };
 	if (len == 0)
 		return -ENAMETOOLONG;
 	return stable_change(mds->stable, mds->stable->keys, &key, add ? &val : NULL);

@@ -26,7 +26,7 @@ struct holder_value {
 	uint8_t verifier[NFS4_VERIFIER_SIZE];
 	uint8_t addr[16];		/* IPv6, or IPv4 in the first four */
 	uint32_t family;
-	uint32_t unused;
+	uint32_t sum;			/* of the record with 0 here; 0 in stores of before there were sums */
 };
 
 #define KEY_MAX (8 + STABLE_NAME_MAX)
@@ -92,7 +92,24 @@ stable_holder_put(struct mds *mds, const struct stable_holder *h)
 		return stable_errno(rc);
 	memcpy(val.mv_data, &v, sizeof v);
 	memcpy((uint8_t *)val.mv_data + sizeof v, h->ownerid, h->ownerid_len);
+	v.sum = stable_sum(buf, key.mv_size, val.mv_data, val.mv_size);
+	memcpy(val.mv_data, &v, sizeof v);
 	return stable_commit(&txn);
+}
+
+bool
+stable_holder_ok(const MDB_val *key, const MDB_val *val)
+{
+	uint8_t copy[sizeof(struct holder_value) + NFS4_OPAQUE_LIMIT];
+	struct holder_value v;
+	if (key->mv_size > KEY_MAX || val->mv_size < sizeof v || val->mv_size > sizeof copy)
+		return false;
+	memcpy(&v, val->mv_data, sizeof v);
+	uint32_t sum = v.sum;
+	v.sum = 0;
+	memcpy(copy, val->mv_data, val->mv_size);
+	memcpy(copy, &v, sizeof v);
+	return sum == 0 || sum == stable_sum(key->mv_data, key->mv_size, copy, val->mv_size);
 }
 
 int

@@ -1,5 +1,6 @@
 /* The stable store over kills, and who may reclaim after which restart (RFC 8881 8.4.2). */
 #include <check.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -216,6 +217,126 @@ START_TEST(holders)
 	ck_assert_uint_eq(nholders, 0);
 	ck_assert_uint_eq(stable_former_lease(&store), 0);
 	stable_close(&store);
+}
+END_TEST
+
+/* ---- damage ---- */
+
+#define MANY 300u
+
+static void
+many_name(char name[16], unsigned i)
+{
+	snprintf(name, 16, "client %u", i);
+}
+
+static void
+store_fill(void)
+{
+	struct stable_holder h = holder_a;
+	char name[16];
+	ck_assert_int_eq(stable_open(&store, dir), 0);
+	ck_assert_int_eq(stable_begin(&store), 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		many_name(name, i);
+		ck_assert_int_eq(stable_client_add(&store, name, (uint32_t)strlen(name)), 0);
+		h.clientid = i;
+		ck_assert_int_eq(stable_holder_put(&store, &h), 0);
+		ck_assert_int_eq(stable_key_add(&store, "lun", i + 1), 0);
+	}
+	stable_close(&store);
+}
+
+static uint8_t *image;
+static size_t image_len;
+
+static void
+image_read(void)
+{
+	char path[128];
+	snprintf(path, sizeof path, "%s/state.mdb", dir);
+	FILE *f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	fseek(f, 0, SEEK_END);
+	image_len = (size_t)ftell(f);
+	rewind(f);
+	image = malloc(image_len);
+	ck_assert_uint_eq(fread(image, 1, image_len, f), image_len);
+	fclose(f);
+}
+
+static void
+image_write(size_t len)
+{
+	char path[128];
+	snprintf(path, sizeof path, "%s/state.mdb", dir);
+	FILE *f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_uint_eq(fwrite(image, 1, len, f), len);
+	fclose(f);
+}
+
+static void
+sum_key(uint64_t key, void *arg)
+{
+	*(uint64_t *)arg += key;
+}
+
+/* All of it is there, and nothing else. */
+static bool
+store_whole(void)
+{
+	uint64_t sum = 0;
+	nfound = nholders = 0;
+	bool ok = stable_begin(&store) == 0 && stable_former_each(&store, count, NULL) == 0 && nfound == MANY &&
+	    stable_holder_each(&store, note_holder, NULL) == 0 && nholders == MANY &&
+	    stable_key_each(&store, "lun", sum_key, &sum) == 0 && sum == MANY * (MANY + 1) / 2;
+	stable_close(&store);
+	return ok;
+}
+
+/* Cut short anywhere: the server does not start.  Never with less than there was. */
+START_TEST(truncated)
+{
+	unsigned refused = 0;
+	store_fill();
+	image_read();
+	for (size_t len = 0; len < image_len; len += len < 8192 ? 1000 : 4096) {
+		image_write(len);
+		int err = stable_open(&store, dir);
+		ck_assert_msg(err < 0 || store_whole(), "cut to %zu", len);
+		refused += err == -EUCLEAN;
+	}
+	ck_assert_uint_ge(refused, (unsigned)(image_len / 4096) / 2);
+	image_write(image_len);
+	ck_assert_int_eq(stable_open(&store, dir), 0);
+	ck_assert(store_whole());
+	free(image);
+}
+END_TEST
+
+/* Bytes changed: found out, or of no consequence. */
+START_TEST(changed)
+{
+	unsigned refused = 0, seed = 1;
+	store_fill();
+	image_read();
+	for (unsigned i = 0; i < 300; i++) {
+		/* Not the first two pages: an older one of the two is a whole older state. */
+		size_t at = 8192 + (size_t)rand_r(&seed) % (image_len - 8192), n = i % 3 ? 1 : 64;
+		uint8_t old[64];
+		n = n < image_len - at ? n : image_len - at;
+		memcpy(old, image + at, n);
+		for (size_t k = 0; k < n; k++)
+			image[at + k] ^= (uint8_t)(1 + rand_r(&seed) % 255);
+		image_write(image_len);
+		int err = stable_open(&store, dir);
+		ck_assert_msg(err < 0 || store_whole(), "change %u of %zu bytes at %zu", i, n, at);
+		refused += err == -EUCLEAN;
+		memcpy(image + at, old, n);
+	}
+	ck_assert_uint_gt(refused, 30);
+	free(image);
 }
 END_TEST
 
@@ -452,6 +573,12 @@ main(void)
 	tcase_add_test(tc, long_owners);
 	tcase_add_test(tc, scsi_keys);
 	tcase_add_test(tc, holders);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("damage");
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, store_setup, store_teardown);
+	tcase_add_test(tc, truncated);
+	tcase_add_test(tc, changed);
 	suite_add_tcase(suite, tc);
 	tc = tcase_create("server");
 	tcase_set_timeout(tc, 60);
