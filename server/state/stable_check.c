@@ -75,15 +75,16 @@ static bool
 table_ok(MDB_txn *txn, MDB_dbi table, bool (*ok)(const MDB_val *, const MDB_val *))
 {
 	MDB_cursor *cursor;
-	MDB_val key, val, again;
+	MDB_val key, val, again, last;
 	MDB_stat st;
 	size_t n = 0;
 	int rc;
 	if (mdb_stat(txn, table, &st) || mdb_cursor_open(txn, table, &cursor))
 		return false;
-	for (; (rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT)) == 0; n++)
-		if (n > st.ms_entries || !ok(&key, &val) || mdb_get(txn, table, &key, &again) || again.mv_data != val.mv_data ||
-		    again.mv_size != val.mv_size)
+	/* The transaction changes nothing: the last key stays where it is. */
+	for (; (rc = mdb_cursor_get(cursor, &key, &val, MDB_NEXT)) == 0; n++, last = key)
+		if (n > st.ms_entries || (n && mdb_cmp(txn, table, &last, &key) >= 0) || !ok(&key, &val) ||
+		    mdb_get(txn, table, &key, &again) || again.mv_data != val.mv_data || again.mv_size != val.mv_size)
 			return false;
 	mdb_cursor_close(cursor);
 	return rc == MDB_NOTFOUND && n == st.ms_entries;
