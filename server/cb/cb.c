@@ -35,6 +35,8 @@ cb_done_run(struct loop_work *work)
 {
 	struct cb_call *call = (struct cb_call *)((char *)work - offsetof(struct cb_call, work));
 	call->done(call->mds, call->done_arg, call->status);
+	if (call->only)
+		session_put(call->mds, call->only);
 	client_put(call->mds, call->client);
 	free(call);
 }
@@ -74,11 +76,11 @@ cb_path_locked(const struct client *client)
 
 /* A session to go by; referenced.  state_lock held. */
 static struct session *
-cb_pick_locked(struct client *client)
+cb_pick_locked(const struct cb_call *call)
 {
 	struct session *s;
-	TAILQ_FOREACH(s, &client->sessions, of_client)
-		if (s->nback > 0)
+	TAILQ_FOREACH(s, &call->client->sessions, of_client)
+		if (s->nback > 0 && (!call->only || call->only == s))
 			return session_get(s);
 	return NULL;
 }
@@ -93,7 +95,7 @@ cb_route(struct cb_call *call)
 		return;
 	}
 	pthread_mutex_lock(&mds->state_lock);
-	struct session *s = cb_pick_locked(call->client);
+	struct session *s = cb_pick_locked(call);
 	if (s) {
 		pthread_mutex_lock(&s->lock);
 		TAILQ_INSERT_TAIL(&s->cb_queue->waiting, call, link);
@@ -260,8 +262,8 @@ cb_session_changed(struct mds *mds, struct session *session)
 	cb_kick(mds, session);
 }
 
-void
-cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
+static void
+cb_send_by(struct mds *mds, struct client *client, struct session *only, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
     uint32_t timeout_ms, cb_done_fn *done, void *done_arg)
 {
 	struct cb_call *call = malloc(sizeof *call);
@@ -273,6 +275,7 @@ cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const 
 	}
 	call->mds = mds;
 	call->client = client_get(client);
+	call->only = only ? session_get(only) : NULL;
 	call->done = done;
 	call->done_arg = done_arg;
 	call->deadline_ms = mds_now_ms() + timeout_ms;
@@ -282,6 +285,19 @@ cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const 
 	for (unsigned i = 0; i < call->nrefs; i++)
 		call->refs[i] = refs[i];
 	cb_route(call);
+}
+
+void
+cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
+    uint32_t timeout_ms, cb_done_fn *done, void *done_arg)
+{
+	cb_send_by(mds, client, NULL, arg, refs, nrefs, timeout_ms, done, done_arg);
+}
+
+void
+cb_send_session(struct mds *mds, struct session *session, const nfs_cb_argop4 *arg, uint32_t timeout_ms, cb_done_fn *done, void *done_arg)
+{
+	cb_send_by(mds, session->client, session, arg, NULL, 0, timeout_ms, done, done_arg);
 }
 
 /* ---- answers ---- */

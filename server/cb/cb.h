@@ -39,6 +39,9 @@ struct cb_ref {
 void cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
     uint32_t timeout_ms, cb_done_fn *done, void *done_arg);
 
+/* The same on this session and no other (CB_RECALL_SLOT is about it). */
+void cb_send_session(struct mds *mds, struct session *session, const nfs_cb_argop4 *arg, uint32_t timeout_ms, cb_done_fn *done, void *done_arg);
+
 /* Has CLIENT a live backchannel?  With state_lock held it stays so. */
 bool cb_path_locked(const struct client *client);
 

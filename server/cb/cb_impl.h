@@ -18,6 +18,7 @@ struct cb_call {
 	struct loop_work work;
 	struct mds *mds;
 	struct client *client;		/* referenced */
+	struct session *only;		/* referenced; NULL: any of the client's */
 	cb_done_fn *done;
 	void *done_arg;
 	int status;

@@ -166,7 +166,8 @@ op_sequence(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 	ok->sr_sequenceid = arg->sa_sequenceid;
 	ok->sr_slotid = arg->sa_slotid;
 	ok->sr_highest_slotid = s->nslots - 1;
-	ok->sr_target_highest_slotid = s->nslots - 1;
+	ok->sr_target_highest_slotid = session_target(s);
+	session_slots_idle(s, arg->sa_highest_slotid);
 	ok->sr_status_flags = sequence_flags(s);
 	return NFS4_OK;
 }

@@ -187,6 +187,8 @@ op_create_session(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 		status = NFS4ERR_INVAL;
 	if (status == NFS4_OK)
 		status = channel_fore(&arg->csa_fore_chan_attrs, &ok->csr_fore_chan_attrs);
+	if (status == NFS4_OK && sessions_short(mds))
+		ok->csr_fore_chan_attrs.ca_maxrequests = min_u32(ok->csr_fore_chan_attrs.ca_maxrequests, SESSION_FEW_SLOTS);
 	if (status == NFS4_OK)
 		status = channel_back(&arg->csa_back_chan_attrs, &ok->csr_back_chan_attrs);
 	/* On disk before anybody can have state by it. */

@@ -17,6 +17,7 @@
 #include "server/net/worker.h"
 #include "server/state/client.h"
 #include "server/state/lock_wait.h"
+#include "server/state/session.h"
 #include "server/state/stateid.h"
 
 #define EXPIRE_AT_ONCE 64u
@@ -207,6 +208,7 @@ lease_job_run(struct work *work)
 	uint64_t now_ms = mds_now_ms();
 	cb_tick(job->mds, now_ms);
 	lock_waits_tick(job->mds, now_ms);
+	sessions_tick(job->mds);
 	lease_expire(job->mds, now_ms);
 	atomic_store(&job->mds->lease_busy, false);
 	free(job);

@@ -12,15 +12,23 @@
 #include "server/net/conn.h"
 #include "server/state/client.h"
 
+#define RECALLS_AT_ONCE 64u
+#define RECALL_SLOT_MS 10000u
+
 struct sessions {
 	struct session *by_id;
+	atomic_uint_fast64_t cached;	/* bytes of replies */
+	uint64_t cache_max;
 };
 
 int
 sessions_new(struct mds *mds)
 {
 	mds->sessions = calloc(1, sizeof *mds->sessions);
-	return mds->sessions ? 0 : -ENOMEM;
+	if (!mds->sessions)
+		return -ENOMEM;
+	mds->sessions->cache_max = SESSION_CACHE_MAX;
+	return 0;
 }
 
 /* After clients_free(), which destroys them all. */
@@ -51,6 +59,7 @@ session_free(struct mds *mds, struct session *session)
 {
 	for (uint32_t i = 0; i < session->nslots; i++)
 		free(session->slots[i].reply);
+	atomic_fetch_sub(&session->sessions->cached, session->cached);
 	free(session->slots);
 	free(session->cb_machine);
 	cb_queue_free(session->cb_queue);
@@ -85,6 +94,7 @@ session_new_locked(struct mds *mds, struct client *client, const channel_attrs4 
 		return NULL;
 	}
 	session->client = client_get(client);
+	session->sessions = mds->sessions;
 	session->fore = *fore;
 	session->back = *back;
 	atomic_init(&session->refs, 1);
@@ -221,19 +231,74 @@ session_each_locked(struct mds *mds, void (*fn)(struct mds *, struct session *, 
 
 /* Room for LEN bytes of reply; a slot keeps what it once had. */
 static bool
-slot_reserve(struct slot *slot, uint32_t len)
+slot_reserve(struct session *session, struct slot *slot, uint32_t len)
 {
+	struct sessions *all = session->sessions;
 	if (slot->reply_cap >= len)
 		return true;
 	uint32_t cap = slot->reply_cap ? slot->reply_cap : 256;
 	while (cap < len)
 		cap *= 2;
+	if (atomic_load_explicit(&all->cached, memory_order_relaxed) + cap > all->cache_max)
+		return false;
 	uint8_t *reply = realloc(slot->reply, cap);
 	if (!reply)
 		return false;
+	session->cached += cap - slot->reply_cap;
+	atomic_fetch_add_explicit(&all->cached, cap - slot->reply_cap, memory_order_relaxed);
 	slot->reply = reply;
 	slot->reply_cap = cap;
 	return true;
+}
+
+static bool
+cache_short(const struct sessions *all)
+{
+	return atomic_load_explicit(&all->cached, memory_order_relaxed) > all->cache_max / 2;
+}
+
+bool
+sessions_short(const struct mds *mds)
+{
+	return cache_short(mds->sessions);
+}
+
+void
+sessions_set_cache_max(struct mds *mds, uint64_t bytes)
+{
+	mds->sessions->cache_max = bytes;
+}
+
+uint32_t
+session_target(const struct session *session)
+{
+	return (session->nslots > SESSION_FEW_SLOTS && cache_short(session->sessions) ? SESSION_FEW_SLOTS : session->nslots) - 1;
+}
+
+/*
+ * RFC 8881 2.10.6.1: the requester has the replies of the slots above its highest.  A retry that was lost on the way until now finds none, and
+ * is answered RETRY_UNCACHED_REP.
+ */
+void
+session_slots_idle(struct session *session, uint32_t highest)
+{
+	uint32_t freed = 0;
+	if (!session->cached || !cache_short(session->sessions))
+		return;
+	for (uint32_t i = highest + 1; i < session->nslots; i++) {
+		struct slot *slot = &session->slots[i];
+		if (slot->busy || !slot->reply_cap)
+			continue;
+		free(slot->reply);
+		slot->reply = NULL;
+		slot->cached = false;
+		freed += slot->reply_cap;
+		slot->reply_cap = slot->reply_len = 0;
+	}
+	session->cached -= freed;
+	atomic_fetch_sub_explicit(&session->sessions->cached, freed, memory_order_relaxed);
+	if (highest < SESSION_FEW_SLOTS)
+		session->recalled = false;
 }
 
 void
@@ -242,9 +307,54 @@ session_slot_done(struct session *session, struct slot *slot, const uint8_t *rep
 	LOCK_SCOPE(&session->lock);
 	slot->busy = false;
 	/* ca_maxresponsesize_cached was looked after; a slot without memory answers RETRY_UNCACHED_REP. */
-	slot->cached = reply && len <= SESSION_MAX_CACHED && slot_reserve(slot, len);
+	slot->cached = reply && len <= SESSION_MAX_CACHED && slot_reserve(session, slot, len);
 	if (slot->cached) {
 		memcpy(slot->reply, reply, len);
 		slot->reply_len = len;
+	}
+}
+
+/* ---- asking for slots ---- */
+
+struct recall_slots {
+	struct session *list[RECALLS_AT_ONCE];
+	unsigned n;
+};
+
+static void
+recall_collect(struct mds *mds, struct session *session, void *arg)
+{
+	struct recall_slots *r = arg;
+	(void)mds;
+	LOCK_SCOPE(&session->lock);
+	if (r->n == RECALLS_AT_ONCE || session->recalled || session->nback == 0 || session->nslots <= SESSION_FEW_SLOTS || !session->cached)
+		return;
+	session->recalled = true;
+	r->list[r->n++] = session_get(session);
+}
+
+static void
+recall_done(struct mds *mds, void *arg, int status)
+{
+	(void)mds;
+	(void)arg;
+	(void)status;	/* it also reads sr_target_highest_slotid, and what its idle slots keep is given up anyway */
+}
+
+/* RFC 8881 20.8: for a session whose client sends nothing that could be answered with a target. */
+void
+sessions_tick(struct mds *mds)
+{
+	struct recall_slots r = { .n = 0 };
+	nfs_cb_argop4 arg = { .argop = OP_CB_RECALL_SLOT };
+	arg.nfs_cb_argop4_u.opcbrecall_slot.rsa_target_highest_slotid = SESSION_FEW_SLOTS - 1;
+	if (!sessions_short(mds))
+		return;
+	pthread_mutex_lock(&mds->state_lock);
+	session_each_locked(mds, recall_collect, &r);
+	pthread_mutex_unlock(&mds->state_lock);
+	for (unsigned i = 0; i < r.n; i++) {
+		cb_send_session(mds, r.list[i], &arg, RECALL_SLOT_MS, recall_done, NULL);
+		session_put(mds, r.list[i]);
 	}
 }

@@ -24,6 +24,13 @@ struct mds;
 #define SESSION_MAX_OPS 64u
 #define SESSION_MAX_OF_CLIENT 64u	/* sessions of one client: more are refused (NOSPC) */
 
+/*
+ * Bytes of kept replies of all sessions.  Beyond half of it sessions are asked to do with SESSION_FEW_SLOTS (sr_target_highest_slotid, CB_RECALL_SLOT), new ones
+ * get no more, and what idle slots keep is given up; beyond it nothing more is kept.
+ */
+#define SESSION_CACHE_MAX (512u << 20)
+#define SESSION_FEW_SLOTS 8u
+
 struct slot {
 	uint32_t seqid;
 	bool busy;			/* a request is being executed */
@@ -38,6 +45,7 @@ struct slot {
 struct session {
 	uint8_t id[NFS4_SESSIONID_SIZE];
 	struct client *client;		/* referenced */
+	struct sessions *sessions;
 	TAILQ_ENTRY(session) of_client;
 	channel_attrs4 fore, back;
 	uint32_t cb_program;
@@ -50,6 +58,8 @@ struct session {
 	pthread_mutex_t lock;		/* slots and conns below */
 	uint32_t nslots;
 	struct slot *slots;
+	uint32_t cached;		/* bytes of their replies */
+	bool recalled;			/* CB_RECALL_SLOT was sent, and it uses as many slots as before */
 	TAILQ_HEAD(, conn_bind) conns;	/* connections bound to it, by channel */
 	unsigned nback;			/* of conns that carry the backchannel */
 	bool back_wanted;		/* the client asked for one: SEQ4_STATUS_CB_PATH_DOWN_SESSION if it is gone */
@@ -91,6 +101,16 @@ void session_conn_closed(struct mds *mds, struct conn *conn);
 
 /* The request in SLOT was answered: free for the next; REPLY (COMPOUND4res, NULL: not to be kept) is there for a retry. */
 void session_slot_done(struct session *session, struct slot *slot, const uint8_t *reply, uint32_t len);
+
+/* Are replies kept by all sessions so many that slots have to go?  No lock. */
+bool sessions_short(const struct mds *mds);
+void sessions_set_cache_max(struct mds *mds, uint64_t bytes);	/* for tests */
+/* The client has no request under way above slot HIGHEST, and so every reply to those: when memory is short they are given up.  session->lock held. */
+void session_slots_idle(struct session *session, uint32_t highest);
+/* sr_target_highest_slotid.  session->lock held. */
+uint32_t session_target(const struct session *session);
+/* Once a second: ask for slots.  No lock held. */
+void sessions_tick(struct mds *mds);
 
 /* For each session there is; state_lock held. */
 void session_each_locked(struct mds *mds, void (*fn)(struct mds *, struct session *, void *), void *arg);

@@ -1,4 +1,5 @@
 /* Client IDs, sessions and slots of a real server, over the wire. */
+#include <arpa/inet.h>
 #include <check.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -321,6 +322,135 @@ START_TEST(threads)
 }
 END_TEST
 
+static SEQUENCE4resok
+sequence_on(struct wire *wire, struct wire_session *ws, uint32_t slot, uint32_t highest)
+{
+	nfs_resop4 res;
+	SEQUENCE4args seq = { .sa_slotid = slot, .sa_highest_slotid = highest, .sa_sequenceid = ++ws->seq[slot % 8], .sa_cachethis = TRUE };
+	memcpy(seq.sa_sessionid, ws->id, sizeof ws->id);
+	wire_begin(&call, 1, "");
+	wire_op(&call, OP_SEQUENCE, &seq);
+	ck_assert_int_eq(wire_compound(wire, &call, &r), NFS4_OK);
+	memset(&res, 0, sizeof res);
+	ck_assert_int_eq(compound_res_get(&r, OP_SEQUENCE, &res), 0);
+	return res.nfs_resop4_u.opsequence.SEQUENCE4res_u.sr_resok4;
+}
+
+struct owner_seen {
+	char major[64], scope[64];
+	u_int major_len, scope_len;
+	uint64_t minor;
+};
+
+static struct owner_seen
+owner_of(uint16_t port)
+{
+	struct wire w2;
+	EXCHANGE_ID4resok ok;
+	struct owner_seen o = { 0 };
+	wire_connect(&w2, port);
+	ck_assert_int_eq(wire_exchange_id(&w2, "asks", 1, 0, &ok), NFS4_OK);
+	o.major_len = ok.eir_server_owner.so_major_id.so_major_id_len;
+	o.scope_len = ok.eir_server_scope.eir_server_scope_len;
+	ck_assert(o.major_len && o.major_len <= sizeof o.major && o.scope_len && o.scope_len <= sizeof o.scope);
+	memcpy(o.major, ok.eir_server_owner.so_major_id.so_major_id_val, o.major_len);
+	memcpy(o.scope, ok.eir_server_scope.eir_server_scope_val, o.scope_len);
+	o.minor = ok.eir_server_owner.so_minor_id;
+	wire_close(&w2);
+	return o;
+}
+
+/* One server is one by every connection and in every life; another one, on the same host, is another (RFC 8881 2.10.5; PITFALLS C9). */
+START_TEST(server_owner)
+{
+	struct mds_fixture other;
+	struct owner_seen a = owner_of(fx.port), b = owner_of(fx.port), c;
+	ck_assert_mem_eq(&a, &b, sizeof a);
+	mds_fixture_start(&other, 90, 90);
+	c = owner_of(other.port);
+	mds_fixture_stop(&other);
+	ck_assert_mem_ne(a.major, c.major, sizeof a.major);
+	ck_assert_mem_ne(a.scope, c.scope, sizeof a.scope);
+	wire_close(&w);
+	mds_fixture_restart(&fx);
+	wire_connect(&w, fx.port);
+	b = owner_of(fx.port);
+	ck_assert_mem_eq(&a, &b, sizeof a);
+}
+END_TEST
+
+/* Sessions of two clients on one connection, and one session on two connections (2.10.5: session trunking). */
+START_TEST(trunking)
+{
+	struct wire w2;
+	struct wire_session other = { 0 };
+	wire_session(&w, "other", &other);
+	ck_assert_uint_ne(other.clientid, s.clientid);
+	wire_connect(&w2, fx.port);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert_int_eq(sequence(&w, 0, true, false), NFS4_OK);
+		wire_begin_seq(&call, &other, 0, true, false);
+		ck_assert_int_eq(wire_compound(&w, &call, &r), NFS4_OK);
+		ck_assert_int_eq(sequence(&w2, 1, true, false), NFS4_OK);
+		wire_begin_seq(&call, &other, 1, true, false);
+		ck_assert_int_eq(wire_compound(&w2, &call, &r), NFS4_OK);
+	}
+	wire_close(&w2);
+	ck_assert_int_eq(sequence(&w, 1, true, false), NFS4_OK);
+}
+END_TEST
+
+/* Kept replies are bounded: slots are asked for, in answers and by CB_RECALL_SLOT, and what the client is done with is given up (RFC 8881 2.10.6.1, 20.8). */
+START_TEST(slots_are_recalled)
+{
+	struct wire w2;
+	struct wire_session big = { 0 };
+	EXCHANGE_ID4resok eid;
+	channel_attrs4 fore, back;
+	uint32_t words[16];
+	wire_connect(&w2, fx.port);
+	ck_assert_int_eq(wire_exchange_id(&w2, "big", 1, 0, &eid), NFS4_OK);
+	wire_channel(&fore, &back);
+	fore.ca_maxrequests = 32;
+	ck_assert_int_eq(wire_create_session(&w2, eid.eir_clientid, eid.eir_sequenceid, CREATE_SESSION4_FLAG_CONN_BACK_CHAN, &fore, &big), NFS4_OK);
+	ck_assert_uint_eq(big.made.csr_fore_chan_attrs.ca_maxrequests, 32);
+	ck_assert_uint_eq(sequence_on(&w2, &big, 0, 0).sr_target_highest_slotid, 31);
+	/* 256 bytes for each slot's reply. */
+	for (uint32_t slot = 8; slot < 32; slot++) {
+		big.seq[slot % 8] = 0;
+		sequence_on(&w2, &big, slot, slot);
+	}
+	sessions_set_cache_max(fx.mds, 4096);
+	/* First, since the server has ticks of its own: once, the callback, on this session. */
+	sessions_tick(fx.mds);
+	sessions_tick(fx.mds);
+	ck_assert(wire_recv(&w2));
+	memcpy(words, w2.buf, sizeof words);
+	ck_assert_uint_eq(ntohl(words[1]), 0);		/* CALL */
+	static const uint8_t args[] = { 0, 0, 0, OP_CB_RECALL_SLOT, 0, 0, 0, SESSION_FEW_SLOTS - 1 };
+	ck_assert_mem_eq(w2.buf + w2.len - sizeof args, args, sizeof args);
+	ck_assert(sessions_short(fx.mds));
+	/* It still has all 32 in use: nothing is given up, but it is told. */
+	big.seq[0] = 1;
+	SEQUENCE4resok ok = sequence_on(&w2, &big, 0, 31);
+	ck_assert_uint_eq(ok.sr_target_highest_slotid, SESSION_FEW_SLOTS - 1);
+	ck_assert_uint_eq(ok.sr_highest_slotid, 31);
+	ck_assert(sessions_short(fx.mds));
+	/* Nothing more is kept: a retry is told so. */
+	struct wire_session small = { 0 };
+	ck_assert_int_eq(wire_create_session(&w2, eid.eir_clientid, eid.eir_sequenceid + 1, 0, &fore, &small), NFS4_OK);
+	ck_assert_uint_eq(small.made.csr_fore_chan_attrs.ca_maxrequests, SESSION_FEW_SLOTS);
+	/* It obeys: all is well. */
+	ok = sequence_on(&w2, &big, 0, 7);
+	ck_assert(!sessions_short(fx.mds));
+	ck_assert_uint_eq(sequence_on(&w2, &big, 0, 7).sr_target_highest_slotid, 31);
+	/* A slot that was given up goes on where it was. */
+	big.seq[1] = 1;
+	sequence_on(&w2, &big, 9, 9);
+	wire_close(&w2);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -334,6 +464,9 @@ main(void)
 	tcase_add_test(tc, create_session_slot);
 	tcase_add_test(tc, limits);
 	tcase_add_test(tc, floods);
+	tcase_add_test(tc, server_owner);
+	tcase_add_test(tc, trunking);
+	tcase_add_test(tc, slots_are_recalled);
 	tcase_add_test(tc, pipelined);
 	tcase_add_test(tc, ends);
 	tcase_add_test(tc, threads);
