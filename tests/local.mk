@@ -94,6 +94,7 @@ unit_tests = \
 	tests/unit/server/state/test_lease \
 	tests/unit/server/state/test_lock \
 	tests/unit/server/state/test_lock_wait \
+	tests/unit/server/state/test_model \
 	tests/unit/server/state/test_open \
 	tests/unit/server/state/test_session \
 	tests/unit/server/state/test_stateid
@@ -168,6 +169,7 @@ tests_unit_server_layout_test_grant_SOURCES = tests/unit/server/layout/test_gran
 tests_unit_server_layout_test_holder_SOURCES = tests/unit/server/layout/test_holder.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_layout_SOURCES = tests/unit/server/layout/test_layout.c $(LAYOUT_FAKE)
 tests_unit_server_nfs4_test_op_layout_SOURCES = tests/unit/server/nfs4/test_op_layout.c $(LAYOUT_FAKE)
+tests_unit_server_state_test_model_SOURCES = tests/unit/server/state/test_model.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_recall_SOURCES = tests/unit/server/layout/test_recall.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_return_SOURCES = tests/unit/server/layout/test_return.c $(LAYOUT_FAKE)
 tests_unit_server_layout_test_writers_wait_SOURCES = tests/unit/server/layout/test_writers_wait.c $(LAYOUT_FAKE)
@@ -293,12 +295,15 @@ tests_guest_crash_crash_SOURCES = \
 	tests/guest/crash/write.c
 tests_guest_crash_crash_LDADD = libpnfs.la
 # The load generator and the floor that scripts/bench measures with.
-noinst_PROGRAMS += tests/bench/echod tests/bench/mdsload
+noinst_PROGRAMS += tests/bench/echod tests/bench/mdsload tests/bench/scale
 tests_bench_echod_SOURCES = tests/bench/echod.c
 tests_bench_echod_LDADD =
 tests_bench_mdsload_SOURCES = tests/bench/mdsload.c tests/bench/session.c tests/bench/session.h \
 	tests/common/rpc_socket.c tests/common/rpc_socket.h
 tests_bench_mdsload_LDADD = libproto.la $(TIRPC_LIBS)
+tests_bench_scale_SOURCES = tests/bench/scale.c tests/bench/session.c tests/bench/session.h \
+	tests/common/rpc_socket.c tests/common/rpc_socket.h
+tests_bench_scale_LDADD = libproto.la $(TIRPC_LIBS)
 
 # ---- fuzzing ----
 

@@ -85,15 +85,28 @@ session_call(struct session *s)
 	session_result(s, OP_SEQUENCE, &res);
 }
 
-static void
-make_client(struct session *s)
+nfsstat4
+session_status(struct session *s, uint32_t op, nfs_resop4 *res)
+{
+	memset(res, 0, sizeof *res);
+	return compound_res_get(&s->in, op, res) ? SESSION_NO_RESULT : *(nfsstat4 *)&res->nfs_resop4_u;
+}
+
+void
+session_connect(struct session *s, uint16_t port)
+{
+	memset(s, 0, sizeof *s);
+	arena_init(&s->arena, 0);
+	s->fd = rpc_socket_open(port);
+	if (s->fd < 0)
+		session_die("cannot connect to port %u: %s", port, strerror(-s->fd));
+}
+
+void
+session_client(struct session *s, const char *owner)
 {
 	nfs_resop4 res;
-	char owner[64];
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	int n = snprintf(owner, sizeof owner, "mdsload %d %p %ld", getpid(), (void *)s, ts.tv_nsec);
-	EXCHANGE_ID4args eid = { .eia_clientowner.co_ownerid = { (u_int)n, owner },
+	EXCHANGE_ID4args eid = { .eia_clientowner.co_ownerid = { (u_int)strlen(owner), (char *)(uintptr_t)owner },
 		.eia_flags = EXCHGID4_FLAG_USE_PNFS_MDS };
 	begin(s);
 	compound_call_op(&s->out, OP_EXCHANGE_ID, &eid);
@@ -104,19 +117,13 @@ make_client(struct session *s)
 }
 
 void
-session_open(struct session *s, uint16_t port, unsigned slots)
+session_create(struct session *s, unsigned slots)
 {
 	nfs_resop4 res;
-	memset(s, 0, sizeof *s);
-	arena_init(&s->arena, 0);
-	s->fd = rpc_socket_open(port);
-	if (s->fd < 0)
-		session_die("cannot connect to port %u: %s", port, strerror(-s->fd));
-	make_client(s);
 	callback_sec_parms4 sec = { .cb_secflavor = AUTH_NONE };
 	CREATE_SESSION4args cs = { .csa_clientid = s->clientid, .csa_sequence = s->seqid, .csa_cb_program = 0x40000000,
 		.csa_flags = CREATE_SESSION4_FLAG_CONN_BACK_CHAN,
-		.csa_fore_chan_attrs = { 0, 1 << 16, REPLY_MAX - 64, 4096, 8, slots, { 0, NULL } },
+		.csa_fore_chan_attrs = { 0, 1 << 16, REPLY_MAX - 64, 4096, 64, slots, { 0, NULL } },
 		.csa_back_chan_attrs = { 0, 4096, 4096, 4096, 2, 1, { 0, NULL } },
 		.csa_sec_parms = { 1, &sec } };
 	begin(s);
@@ -128,11 +135,30 @@ session_open(struct session *s, uint16_t port, unsigned slots)
 	if (ok->csr_fore_chan_attrs.ca_maxrequests < slots)
 		session_die("the server gives %u slots", ok->csr_fore_chan_attrs.ca_maxrequests);
 	s->seqid = 0;
+}
+
+void
+session_complete(struct session *s)
+{
+	nfs_resop4 res;
 	RECLAIM_COMPLETE4args rc = { 0 };
 	session_begin(s, 0, ++s->seqid);
 	compound_call_op(&s->out, OP_RECLAIM_COMPLETE, &rc);
 	session_call(s);
 	session_result(s, OP_RECLAIM_COMPLETE, &res);
+}
+
+void
+session_open(struct session *s, uint16_t port, unsigned slots)
+{
+	char owner[64];
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	snprintf(owner, sizeof owner, "mdsload %d %p %ld", getpid(), (void *)s, ts.tv_nsec);
+	session_connect(s, port);
+	session_client(s, owner);
+	session_create(s, slots);
+	session_complete(s);
 }
 
 void

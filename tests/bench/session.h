@@ -24,6 +24,11 @@ enum { CALL_XID = 4, CALL_SEQID_FROM_ARGS = NFS4_SESSIONID_SIZE };
 
 /* Connect to 127.0.0.1:PORT and set a session up with SLOTS slots.  Ends the program if it cannot. */
 void session_open(struct session *s, uint16_t port, unsigned slots);
+/* The same in steps, for a program that has many clients on a connection: each is what session_client() and session_create() leave in s->clientid, id, seqid. */
+void session_connect(struct session *s, uint16_t port);
+void session_client(struct session *s, const char *owner);
+void session_create(struct session *s, unsigned slots);
+void session_complete(struct session *s);
 void session_close(struct session *s);
 
 /*
@@ -38,6 +43,9 @@ uint32_t session_end(struct session *s);
 void session_call(struct session *s);
 /* The next result; ends the program if it is not NFS4_OK. */
 void session_result(struct session *s, uint32_t op, nfs_resop4 *res);
+/* The same, whatever it is; SESSION_NO_RESULT: the compound ended before. */
+#define SESSION_NO_RESULT ((nfsstat4)-1)
+nfsstat4 session_status(struct session *s, uint32_t op, nfs_resop4 *res);
 
 /* The handle of PATH. */
 nfs_fh4 session_lookup(struct session *s, const char *path, char handle[NFS4_FHSIZE]);

@@ -267,6 +267,80 @@ killed_in_the_wait(void)
 	STATUS(status, NFS4_OK);
 }
 
+/* OPEN EXCLUSIVE4_1; CLOSE if that went well. */
+static nfsstat4
+exclusive(struct client *c, const char *name, uint8_t verifier)
+{
+	OPEN4args args;
+	struct file x = { .c = c };
+	nfs_fh4 dir = fh_dir(c);
+	open_args(c, name, READ_WRITE, &args);
+	args.openhow.opentype = OPEN4_CREATE;
+	createhow4 *how = &args.openhow.openflag4_u.how;
+	how->mode = EXCLUSIVE4_1;
+	memset(how->createhow4_u.ch_createboth.cva_verf, verifier, NFS4_VERIFIER_SIZE);
+	nfsstat4 status = file_try_open(c, &x, &args, &dir);
+	if (status == NFS4_OK)
+		file_close(&x);
+	return status;
+}
+
+/* The reply was lost with the server: the same OPEN finds the file its own, another one not (18.16.3). */
+static void
+exclusive_create(void)
+{
+	nfsstat4 status;
+	c1 = client_new("creator");
+	OK(exclusive(c1, "new", 17));
+	STATUS(exclusive(c1, "new", 18), NFS4ERR_EXIST);
+	restart();
+	client_come_back(c1);
+	OK(client_reclaim_complete(c1));
+	uint64_t end = now_ms() + 15000;
+	while ((status = exclusive(c1, "new", 17)) == NFS4ERR_GRACE && now_ms() < end)
+		world_pump(100);
+	STATUS(status, NFS4_OK);
+	STATUS(exclusive(c1, "new", 18), NFS4ERR_EXIST);
+}
+
+/* PITFALLS D2: what is new has to wait, whatever the operation; what names reclaimed state, or none at all, has not. */
+static void
+all_operations_in_grace(void)
+{
+	char buf[16] = "x";
+	stateid4 none = { 0 };
+	nfs_resop4 res;
+	c1 = client_new("reclaims");
+	local_make("f", MiB, 5);
+	f = file_open(c1, "f", READ_WRITE);
+	restart();
+	client_come_back(c1);
+	nfs_fh4 dir = fh_dir(c1);
+	OK(reclaim_open(f, c1, READ_WRITE));
+	STATUS(try_open(c1, "f"), NFS4ERR_GRACE);
+	STATUS(exclusive(c1, "g", 1), NFS4ERR_GRACE);
+	STATUS(read_with(c1, &f->fh, &none), NFS4ERR_GRACE);
+	WRITE4args write = { .stateid = none, .stable = FILE_SYNC4, .data = { 1, buf } };
+	STATUS(on_fh(c1, &f->fh, OP_WRITE, &write, NULL), NFS4ERR_GRACE);
+	STATUS(file_try_size(f, 4096), NFS4ERR_GRACE);
+	REMOVE4args rm = { { 1, (char *)(uintptr_t)"f" } };
+	STATUS(on_fh(c1, &dir, OP_REMOVE, &rm, NULL), NFS4ERR_GRACE);
+	LOCK4args lock = { .locktype = WRITE_LT, .length = 1 };
+	lock.locker.new_lock_owner = TRUE;
+	lock.locker.locker4_u.open_owner.open_stateid = f->open;
+	STATUS(on_fh(c1, &f->fh, OP_LOCK, &lock, &res), NFS4ERR_GRACE);
+	LOCKT4args test = { .locktype = WRITE_LT, .length = 1 };
+	STATUS(on_fh(c1, &f->fh, OP_LOCKT, &test, &res), NFS4ERR_GRACE);
+	struct lget get = { .type = world.type, .iomode = LAYOUTIOMODE4_RW, .length = 4096, .minlength = 4096, .maxcount = 4096, .stateid = &f->open };
+	STATUS(layout_get_as(f, &get)->status, NFS4ERR_GRACE);
+	/* A lock is reclaimed, and by what was reclaimed the file is read and written. */
+	lock.reclaim = TRUE;
+	OK(on_fh(c1, &f->fh, OP_LOCK, &lock, &res));
+	OK(read_with(c1, &f->fh, &f->open));
+	OK(file_write(f, 0, buf, 1));
+	OK(client_reclaim_complete(c1));
+}
+
 const struct wire_test tests_restart_unfenced[] = {
 	{ "B6", "type 3, no command: kill -9 while blocks wait for lease and maximum I/O time: they wait after the restart, too", killed_in_the_wait },
 	{ NULL, NULL, NULL },
@@ -277,5 +351,7 @@ const struct wire_test tests_restart[] = {
 	{ "A34", "LAYOUTCOMMIT and LAYOUTRETURN with reclaim: the bytes are right", return_in_grace },
 	{ "A35", "a holder that does not come back after the restart has its grace, then is cut off, then its blocks are free", never_back },
 	{ "B6", "a holder that comes back after the restart as another instance: its old I/O is waited for", another_instance },
+	{ "18.16.3", "EXCLUSIVE4_1: kill -9 after the file was made, the same OPEN again", exclusive_create },
+	{ "D2", "in grace: each operation that would take or change something, and those by reclaimed state", all_operations_in_grace },
 	{ NULL, NULL, NULL },
 };
