@@ -139,7 +139,7 @@ courtesy(void)
 	call_begin(c1);
 	OK(call_run(c1));
 	EXPECT_TRUE(c1->status_flags & SEQ4_STATUS_RECALLABLE_STATE_REVOKED);
-	STATUS(layout_commit(f, 0, 4096), NFS4ERR_ADMIN_REVOKED);
+	STATUS(layout_commit(f, 0, 4096), NFS4ERR_DELEG_REVOKED);
 	STATUS(lock_as(g, WRITE_LT, "two", 5, 1, NULL), NFS4ERR_DENIED);
 	STATUS(open_denied(c2, "g", READ_WRITE, 0, &mine), NFS4ERR_SHARE_DENIED);
 	OK(unlock(f, &sid, 0, 1));
@@ -154,6 +154,7 @@ courtesy(void)
 	call_begin(c1);
 	STATUS(call_run(c1), NFS4ERR_BADSESSION);
 	OK(file_close(&mine));
+	f->is_open = false;
 }
 
 const struct wire_test tests_state[] = {
