@@ -83,6 +83,7 @@ libserver_la_SOURCES = \
 	server/fs/posix_dir.c \
 	server/fs/posix_modify.c \
 	server/fs/posix_space.c \
+	server/fs/posix_xattr.c \
 	server/fs/pseudo.c \
 	server/fs/user.c \
 	server/keeper/keeper.c \
@@ -183,6 +184,7 @@ libserver_la_SOURCES = \
 	server/nfs4/op_space.c \
 	server/nfs4/op_stateid.c \
 	server/nfs4/op_write_same.c \
+	server/nfs4/op_xattr.c \
 	server/nfs4/open_file.c \
 	server/nfs4/open_file.h \
 	server/nfs4/ops.c \

@@ -56,6 +56,7 @@ unit_tests = \
 	tests/unit/server/fs/test_posix_dir \
 	tests/unit/server/fs/test_posix_modify \
 	tests/unit/server/fs/test_posix_space \
+	tests/unit/server/fs/test_posix_xattr \
 	tests/unit/server/fs/test_pseudo \
 	tests/unit/server/keeper/test_message \
 	tests/unit/server/keeper/test_serve \
@@ -90,6 +91,7 @@ unit_tests = \
 	tests/unit/server/nfs4/test_op_read_plus \
 	tests/unit/server/nfs4/test_op_readdir \
 	tests/unit/server/nfs4/test_op_space \
+	tests/unit/server/nfs4/test_op_xattr \
 	tests/unit/server/state/test_grace \
 	tests/unit/server/state/test_lease \
 	tests/unit/server/state/test_lock \
@@ -158,6 +160,7 @@ tests_unit_server_nfs4_test_op_copy_SOURCES = tests/unit/server/nfs4/test_op_cop
 tests_unit_server_nfs4_test_op_read_plus_SOURCES = tests/unit/server/nfs4/test_op_read_plus.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_space_SOURCES = tests/unit/server/nfs4/test_op_space.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_readdir_SOURCES = tests/unit/server/nfs4/test_op_readdir.c $(NFS4_FAKE)
+tests_unit_server_nfs4_test_op_xattr_SOURCES = tests/unit/server/nfs4/test_op_xattr.c $(NFS4_FAKE)
 OPEN_FAKE = tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(STATE_FAKE)
 tests_unit_server_nfs4_test_op_lock_SOURCES = tests/unit/server/nfs4/test_op_lock.c $(OPEN_FAKE)
 tests_unit_server_nfs4_test_op_open_SOURCES = tests/unit/server/nfs4/test_op_open.c $(OPEN_FAKE)
@@ -181,6 +184,7 @@ tests_unit_server_export_test_plain_map_SOURCES = tests/unit/server/export/test_
 tests_unit_server_fs_test_handle_SOURCES = tests/unit/server/fs/test_handle.c $(FS_SOURCES)
 tests_unit_server_fs_test_inode_SOURCES = tests/unit/server/fs/test_inode.c $(FS_SOURCES)
 tests_unit_server_fs_test_posix_attr_SOURCES = tests/unit/server/fs/test_posix_attr.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_xattr_SOURCES = tests/unit/server/fs/test_posix_xattr.c $(FS_SOURCES)
 tests_unit_server_fs_test_posix_data_SOURCES = tests/unit/server/fs/test_posix_data.c $(FS_SOURCES)
 tests_unit_server_fs_test_posix_dir_SOURCES = tests/unit/server/fs/test_posix_dir.c $(FS_SOURCES)
 tests_unit_server_fs_test_posix_modify_SOURCES = tests/unit/server/fs/test_posix_modify.c $(FS_SOURCES)

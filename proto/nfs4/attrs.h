@@ -12,10 +12,6 @@
 
 #include "proto/x/nfs4.h"
 
-#ifndef FATTR4_XATTR_SUPPORT
-#define FATTR4_XATTR_SUPPORT 82		/* RFC 8276 8.2.1 */
-#endif
-
 /* Attributes 0 to 95; RFC 8881, 7862, 8276 and 9754 end at 87. */
 #define ATTR_WORDS 3
 struct attr_mask {
@@ -73,7 +69,7 @@ struct nfs_attrs {
 	uint64_t clone_blksize;		/* (77): uint32 on the wire */
 	uint64_t space_freed;		/* (78) */
 	uint32_t change_attr_type;	/* (79) */
-	bool xattr_support;		/* (82) */
+	bool xattr_support;		/* RFC 8276 8.2.1 (82) */
 };
 
 /* Every attribute that has an encoder; what a server may put into supported_attrs. */

@@ -84,6 +84,10 @@ static const struct op_xdr ops[] = {
 	ROW(SEEK),
 	ROW(WRITE_SAME),
 	ROW(CLONE),
+	ROW(GETXATTR),
+	ROW(SETXATTR),
+	ROW(LISTXATTRS),
+	ROW(REMOVEXATTR),
 };
 
 static const struct op_xdr cb_ops[] = {

@@ -179,6 +179,23 @@ typedef bool fs_emit_fn(void *arg, const struct fs_dirent *ent);
 /* -EINVAL: a cookie that was never given (1, 2, or one the file system refuses). */
 int fs_readdir(struct inode *dir, uint64_t cookie, fs_emit_fn *emit, void *arg, bool *eof);
 
+/* ---- extended attributes (RFC 8276): of the name space "user.", which is not part of NAME ---- */
+
+#define FS_XATTR_NAME_MAX 250
+enum fs_xattr_how { FS_XATTR_EITHER, FS_XATTR_CREATE, FS_XATTR_REPLACE };
+/* Does the file system have them?  Never waits.  Without them the verbs below say -EOPNOTSUPP. */
+bool fs_xattr_supported(const struct inode *inode);
+/* Bytes of the value, or -errno: -ENODATA, -ERANGE if SIZE is too small.  SIZE 0: how many there are. */
+ssize_t fs_xattr_get(struct inode *inode, const struct fs_cred *cred, const char *name, unsigned len, void *value,
+    size_t size);
+/* Terminated names, one after the other; bytes of them, -ERANGE.  SIZE 0: at most so many there are. */
+ssize_t fs_xattr_list(struct inode *inode, const struct fs_cred *cred, char *names, size_t size);
+/* Durable when they return 0.  -EEXIST, -ENODATA, -E2BIG. */
+int fs_xattr_set(struct inode *inode, const struct fs_cred *cred, const char *name, unsigned len, const void *value,
+    size_t size, enum fs_xattr_how how, struct fs_change *change);
+int fs_xattr_remove(struct inode *inode, const struct fs_cred *cred, const char *name, unsigned len,
+    struct fs_change *change);
+
 /* ---- data; io_lock held for reading at least ---- */
 
 /* nowait: -EAGAIN rather than wait for storage.  Bytes or -errno.  coherent: layouts are out, so nothing cached may be believed. */

@@ -42,6 +42,7 @@ struct fs_export {
 	unsigned users;			/* fs->lock */
 	bool removed;			/* fs->lock */
 	bool fine_ctime;		/* two changes with a look between them never share a ctime */
+	bool xattrs;			/* the file system has extended attributes of users */
 	bool whole;			/* the root is the root of its mount: nothing of the mount is outside */
 	uint64_t root_ino, covered_ino;
 	struct handle_native root;
@@ -246,6 +247,8 @@ int posix_kill_sid(struct inode *inode);
  * directory asks nothing of the server.  No dir_lock held: operations under way together share one log force.
  */
 int posix_settle(struct inode *inode);
+/* Has the file system of FD attributes of the name space "user."? */
+bool posix_xattr_probe(int fd);
 /* Cached clean pages that hold any byte of the range. */
 void posix_drop_pages(int fd, uint64_t offset, uint64_t len);
 /* While layouts are out the kernel must not read ahead. */

@@ -43,7 +43,7 @@
 #define CONST1 (B(FATTR4_NO_TRUNC) | B(FATTR4_TIME_DELTA) | B(FATTR4_MOUNTED_ON_FILEID) | \
 	B(FATTR4_FS_LAYOUT_TYPES))
 #define CONST2 (B(FATTR4_LAYOUT_BLKSIZE) | B(FATTR4_SUPPATTR_EXCLCREAT) | B(FATTR4_CLONE_BLKSIZE) | \
-	B(FATTR4_CHANGE_ATTR_TYPE))
+	B(FATTR4_CHANGE_ATTR_TYPE) | B(FATTR4_XATTR_SUPPORT))
 
 const struct attr_mask attr_supported = { { CONST0 | STAT0 | SPACE0 | SET0, CONST1 | STAT1 | SPACE1 | SET1,
     CONST2 | SET2 } };
@@ -197,6 +197,7 @@ fill_const(struct compound *c, struct inode *inode, struct nfs_attrs *a)
 	a->layout_types[0] = export ? export->layout_type : 0;
 	a->layout_blksize = 4096;	/* at every node, or Linux does no pNFS on the mount (PITFALLS B23) */
 	a->clone_blksize = export ? export->block_size : 0;
+	a->xattr_support = fs_xattr_supported(inode);
 	a->change_attr_type = NFS4_CHANGE_TYPE_IS_MONOTONIC_INCR;
 }
 

@@ -76,7 +76,7 @@ static bool
 encode_result(struct compound *c, nfs_resop4 *res, uint32_t start)
 {
 	const struct op_xdr *codec = nfs4_op_xdr(c->op);
-	xdrproc_t put = codec ? codec->res : (xdrproc_t)xdr_ILLEGAL4res;	/* RFC 8276 is not in nfs4.x: NOTSUPP only */
+	xdrproc_t put = codec ? codec->res : (xdrproc_t)xdr_ILLEGAL4res;
 	for (;;) {
 		if (ax_put_u32(&c->out, c->op) && put(&c->out, &res->nfs_resop4_u))
 			return true;
@@ -164,7 +164,7 @@ decode_args(struct compound *c, nfs_argop4 *arg)
 {
 	const struct op_xdr *codec = nfs4_op_xdr(c->op);
 	arg->argop = (nfs_opnum4)c->op;
-	return !codec || codec->args(&c->in, &arg->nfs_argop4_u);
+	return codec->args(&c->in, &arg->nfs_argop4_u);
 }
 
 static nfsstat4

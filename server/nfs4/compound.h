@@ -120,7 +120,7 @@ struct op_row {
 };
 
 /* Indexed by nfs_opnum4, up to and with the highest of RFC 8276. */
-#define OP_ROWS 76
+#define OP_ROWS (OP_REMOVEXATTR + 1)
 extern const struct op_row op_rows[OP_ROWS];
 
 /* Names of the handlers; each in its op_*.c. RES is zeroed; its status is set by compound.c from the return value. */
@@ -151,6 +151,8 @@ op_fn op_layoutget, op_layoutcommit, op_layoutreturn;
 op_fn op_layouterror, op_layoutstats;
 /* op_device.c */
 op_fn op_getdeviceinfo, op_getdevicelist;
+/* op_xattr.c */
+op_fn op_getxattr, op_setxattr, op_listxattrs, op_removexattr;
 
 /* ---- for op_sequence.c and the pool ---- */
 

@@ -102,8 +102,8 @@ op_nverify(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 }
 
 #define ACCESS_ALL (ACCESS4_READ | ACCESS4_LOOKUP | ACCESS4_MODIFY | ACCESS4_EXTEND | ACCESS4_DELETE | ACCESS4_EXECUTE)
-#define ACCESS_WRITES (ACCESS4_MODIFY | ACCESS4_EXTEND | ACCESS4_DELETE)
-#define ACCESS_XATTR 0x1c0u		/* RFC 8276 8.4.1: asked by 4.2 clients, not supported here */
+#define ACCESS_XATTR (ACCESS4_XAREAD | ACCESS4_XAWRITE | ACCESS4_XALIST)	/* RFC 8276 8.5 */
+#define ACCESS_WRITES (ACCESS4_MODIFY | ACCESS4_EXTEND | ACCESS4_DELETE | ACCESS4_XAWRITE)
 
 /* What each bit needs, by type; 0: the bit means nothing there (RFC 8881 18.1.3). */
 static unsigned
@@ -123,6 +123,11 @@ access_needs(mode_t type, uint32_t bit)
 		return dir ? W_OK | X_OK : 0;
 	case ACCESS4_EXECUTE:
 		return dir ? 0 : X_OK;
+	case ACCESS4_XAREAD:
+	case ACCESS4_XALIST:
+		return dir || type == S_IFREG ? R_OK : 0;
+	case ACCESS4_XAWRITE:
+		return dir || type == S_IFREG ? W_OK : 0;
 	default:
 		return 0;
 	}
@@ -143,7 +148,9 @@ op_access(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	unsigned granted = fs_access(&st, &c->cred, R_OK | W_OK | X_OK);
 	bool rw = compound_check_rw(c) == NFS4_OK;
 	ok->supported = ok->access = 0;
-	for (uint32_t bit = 1; bit <= ACCESS4_EXECUTE; bit <<= 1) {
+	if (!fs_xattr_supported(c->cur))
+		asked &= ~ACCESS_XATTR;
+	for (uint32_t bit = 1; bit <= ACCESS4_XALIST; bit <<= 1) {
 		unsigned needs = access_needs(c->cur->type, bit);
 		if (!(asked & bit) || !needs)
 			continue;

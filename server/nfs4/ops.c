@@ -95,8 +95,9 @@ const struct op_row op_rows[OP_ROWS] = {
 	[OP_SEEK] = { op_seek, FHR | OPF_BLOCKS | OPF_V42, STATUS + 12 },
 	[OP_WRITE_SAME] = { op_write_same, FHMB | OPF_V42, STATUS + WRITE_RESPONSE },
 	[OP_CLONE] = { op_clone, FHMB | OPF_SAVED | OPF_V42, STATUS },
-	[72] = UNSUPPORTED_42,	/* GETXATTR, SETXATTR, LISTXATTRS, REMOVEXATTR (RFC 8276) */
-	[73] = UNSUPPORTED_42,
-	[74] = UNSUPPORTED_42,
-	[75] = UNSUPPORTED_42,
+
+	[OP_GETXATTR] = { op_getxattr, FHR | OPF_BLOCKS | OPF_V42, 0 },
+	[OP_SETXATTR] = { op_setxattr, FHMB | OPF_V42, STATUS + CHANGE_INFO },
+	[OP_LISTXATTRS] = { op_listxattrs, FHR | OPF_BLOCKS | OPF_V42, 0 },
+	[OP_REMOVEXATTR] = { op_removexattr, FHMB | OPF_V42, STATUS + CHANGE_INFO },
 };

@@ -142,10 +142,7 @@ check_reply(void)
 		if (!ax_get_u32(&peek, &op))
 			abort();
 		memset(&res, 0, sizeof res);
-		if (op > OP_CLONE && op != OP_ILLEGAL) {
-			ax_take(&r.xdrs, 8);	/* RFC 8276: status only */
-			r.left--;
-		} else if (op == OP_ILLEGAL) {
+		if (op == OP_ILLEGAL) {
 			ax_take(&r.xdrs, 8);
 			r.left--;
 		} else if (compound_res_get(&r, op, &res) < 0) {

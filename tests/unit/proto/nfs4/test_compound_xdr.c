@@ -137,7 +137,7 @@ START_TEST(unknown_operation)
 	ax_init(&x, v.data, v.len, XDR_DECODE, &arena);
 	ck_assert(compound_header_get(&x, &h));
 	ck_assert_int_eq(compound_arg_get(&x, &args[0], &op), NFS4_OK);
-	static const uint32_t bad[] = { 0, 1, 2, 72, 1000, OP_ILLEGAL, UINT32_MAX };
+	static const uint32_t bad[] = { 0, 1, 2, OP_REMOVEXATTR + 1, 1000, OP_ILLEGAL, UINT32_MAX };
 	for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
 		uint32_t be = htobe32(bad[i]);
 		XDR y = x;

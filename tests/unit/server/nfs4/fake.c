@@ -403,6 +403,97 @@ fs_link(struct inode *inode, struct inode *dir, const char *name, unsigned len, 
 	return 0;
 }
 
+bool
+fs_xattr_supported(const struct inode *inode)
+{
+	return !fake->no_xattrs && !inode->pseudo;
+}
+
+static struct fake_xattr *
+xattr_find(const char *name, unsigned len)
+{
+	for (unsigned i = 0; i < fake->nxattrs; i++)
+		if (strlen(fake->xattr[i].name) == len && !memcmp(fake->xattr[i].name, name, len))
+			return &fake->xattr[i];
+	return NULL;
+}
+
+ssize_t
+fs_xattr_get(struct inode *inode, const struct fs_cred *cred, const char *name, unsigned len, void *value, size_t size)
+{
+	struct fake_xattr *x = xattr_find(name, len);
+	(void)cred;
+	if (!fs_xattr_supported(inode))
+		return -EOPNOTSUPP;
+	if (!x)
+		return -ENODATA;
+	if (fake->xattr_grows && size) {
+		fake->xattr_grows--;
+		x->value[x->len++] = '+';
+	}
+	if (size && size < x->len)
+		return -ERANGE;
+	if (size)
+		memcpy(value, x->value, x->len);
+	return x->len;
+}
+
+ssize_t
+fs_xattr_list(struct inode *inode, const struct fs_cred *cred, char *names, size_t size)
+{
+	size_t at = 0;
+	(void)cred;
+	if (!fs_xattr_supported(inode))
+		return -EOPNOTSUPP;
+	for (unsigned i = 0; i < fake->nxattrs; i++) {
+		size_t len = strlen(fake->xattr[i].name) + 1;
+		if (size && at + len > size)
+			return -ERANGE;
+		if (size)
+			memcpy(names + at, fake->xattr[i].name, len);
+		at += len;
+	}
+	return (ssize_t)at;
+}
+
+int
+fs_xattr_set(struct inode *inode, const struct fs_cred *cred, const char *name, unsigned len, const void *value,
+    size_t size, enum fs_xattr_how how, struct fs_change *change)
+{
+	struct fake_xattr *x = xattr_find(name, len);
+	(void)inode;
+	(void)cred;
+	if (fake->xattr_err)
+		return fake->xattr_err;
+	if ((how == FS_XATTR_CREATE && x) || (how == FS_XATTR_REPLACE && !x))
+		return x ? -EEXIST : -ENODATA;
+	if (!x) {
+		ck_assert_uint_lt(fake->nxattrs, FAKE_XATTRS);
+		x = &fake->xattr[fake->nxattrs++];
+		memset(x, 0, sizeof *x);
+		memcpy(x->name, name, len);
+	}
+	ck_assert_uint_le(size, sizeof x->value);
+	memcpy(x->value, value, size);
+	x->len = (unsigned)size;
+	*change = (struct fs_change){ 3, 4 };
+	return 0;
+}
+
+int
+fs_xattr_remove(struct inode *inode, const struct fs_cred *cred, const char *name, unsigned len,
+    struct fs_change *change)
+{
+	struct fake_xattr *x = xattr_find(name, len);
+	(void)inode;
+	(void)cred;
+	if (fake->xattr_err || !x)
+		return x ? fake->xattr_err : -ENODATA;
+	*x = fake->xattr[--fake->nxattrs];
+	*change = (struct fs_change){ 5, 6 };
+	return 0;
+}
+
 /* Cookies are 10, 20, 30... */
 int
 fs_readdir(struct inode *dir, uint64_t cookie, fs_emit_fn *emit, void *arg, bool *eof)

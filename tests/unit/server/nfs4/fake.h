@@ -28,6 +28,13 @@ struct fake_node {
 	bool removed;
 };
 
+/* An extended attribute; they are the same for all nodes. */
+struct fake_xattr {
+	char name[256], value[64];
+	unsigned len;
+};
+#define FAKE_XATTRS 64
+
 struct fake {
 	struct mds mds;
 	struct conn conn;
@@ -47,6 +54,11 @@ struct fake {
 	unsigned setattr_fails_at;	/* FS_SET_ bit whose step fails with setattr_err */
 	ssize_t read_err;
 	uint32_t room;
+	bool no_xattrs;			/* the file system has none */
+	struct fake_xattr xattr[FAKE_XATTRS];
+	unsigned nxattrs;
+	int xattr_err;			/* of the verbs that change one */
+	unsigned xattr_grows;		/* looks that find the value longer than the one before */
 
 	/* what they were asked */
 	unsigned lookups, make_way, renames, removes, setattrs, writes, write_errors;

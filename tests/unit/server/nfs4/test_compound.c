@@ -106,7 +106,7 @@ const struct op_row op_rows[OP_ROWS] = {
 	[OP_RESTOREFH] = { run_current, OPF_SAVED, 4 },
 	[OP_OPENATTR] = { NULL, OPF_UNSUPPORTED, 4 },
 	[OP_SEEK] = { NULL, OPF_UNSUPPORTED | OPF_V42, 4 },
-	[73] = { NULL, OPF_UNSUPPORTED | OPF_V42, 4 },
+	[OP_SETXATTR] = { NULL, OPF_UNSUPPORTED | OPF_V42, 4 },
 };
 
 /* ---- the connection ---- */
@@ -194,12 +194,15 @@ run(uint32_t minor, const uint32_t *list, uint32_t *results, uint32_t *last)
 		const void *args = *list == OP_LOOKUP ? (void *)&lookup : *list == OP_REMOVE ? (void *)&rm :
 		    *list == OP_SEQUENCE ? (void *)&seq : *list == OP_EXCHANGE_ID ? (void *)&eid :
 		    *list == OP_GETATTR ? (void *)&getattr : *list == OP_DESTROY_CLIENTID ? (void *)&number : NULL;
-		if (*list == 9999 || *list == 73) {
+		if (*list == 9999) {
 			XDR *x = compound_call_raw(&call.cc, *list);
 			ck_assert_ptr_nonnull(x);
 		} else if (*list == OP_SEEK) {
 			SEEK4args seek = { .sa_what = NFS4_CONTENT_DATA };
 			wire_op(&call, OP_SEEK, &seek);
+		} else if (*list == OP_SETXATTR) {
+			SETXATTR4args set = { .sxa_key = { 1, (char *)(uintptr_t)"k" } };
+			wire_op(&call, OP_SETXATTR, &set);
 		} else if (*list == OP_OPENATTR) {
 			OPENATTR4args oa = { .createdir = FALSE };
 			wire_op(&call, OP_OPENATTR, &oa);
@@ -254,9 +257,8 @@ START_TEST(positions)
 		{ 1, { S, OP_OPENATTR }, NFS4ERR_NOTSUPP, 2, OP_OPENATTR },
 		{ 1, { S, OP_SEEK }, NFS4ERR_OP_ILLEGAL, 2, OP_ILLEGAL },
 		{ 2, { S, OP_SEEK }, NFS4ERR_NOTSUPP, 2, OP_SEEK },
-		{ 1, { S, 73 }, NFS4ERR_OP_ILLEGAL, 2, OP_ILLEGAL },
-		/* The number of an operation without a codec is not in our .x: ILLEGAL4res has the shape of its error. */
-		{ 2, { S, 73 }, NFS4ERR_NOTSUPP, 2, 73 },
+		{ 1, { S, OP_SETXATTR }, NFS4ERR_OP_ILLEGAL, 2, OP_ILLEGAL },
+		{ 2, { S, OP_SETXATTR }, NFS4ERR_NOTSUPP, 2, OP_SETXATTR },
 		{ 0, { S }, NFS4ERR_MINOR_VERS_MISMATCH, 0, 0 },
 		{ 3, { 9999 }, NFS4ERR_MINOR_VERS_MISMATCH, 0, 0 },
 	};

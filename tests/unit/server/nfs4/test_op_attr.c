@@ -127,11 +127,35 @@ START_TEST(access_table)
 }
 END_TEST
 
+/* RFC 8276 8.5 */
+START_TEST(access_xattr)
+{
+	enum { XR = ACCESS4_XAREAD, XW = ACCESS4_XAWRITE, XL = ACCESS4_XALIST };
+	static const struct { mode_t mode; bool ro, none; uint32_t supported, access; } rows[] = {
+		{ S_IFREG | 0600, false, false, XR | XW | XL, XR | XW | XL },
+		{ S_IFREG | 0400, false, false, XR | XW | XL, XR | XL },
+		{ S_IFREG | 0200, false, false, XR | XW | XL, XW },
+		{ S_IFREG | 0600, true, false, XR | XW | XL, XR | XL },
+		{ S_IFREG | 0600, false, true, 0, 0 },
+		{ S_IFDIR | 0600, false, false, XR | XW | XL, XR | XW | XL },
+		{ S_IFLNK | 0700, false, false, 0, 0 },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		fake_cd(fake_add(&fake->node[0], "x", rows[i].mode));
+		fake->readonly = rows[i].ro;
+		fake->no_xattrs = rows[i].none;
+		arg.nfs_argop4_u.opaccess.access = XR | XW | XL;
+		ck_assert_int_eq(op_access(&fake->c, &arg, &res), NFS4_OK);
+		ACCESS4resok *ok = &res.nfs_resop4_u.opaccess.ACCESS4res_u.resok4;
+		ck_assert_msg(ok->supported == rows[i].supported && ok->access == rows[i].access, "row %zu: %x %x", i,
+		    ok->supported, ok->access);
+	}
+}
+END_TEST
+
 START_TEST(access_bits)
 {
-	arg.nfs_argop4_u.opaccess.access = 0x40;	/* ACCESS4_XAREAD */
-	ck_assert_int_eq(op_access(&fake->c, &arg, &res), NFS4_OK);
-	ck_assert_uint_eq(res.nfs_resop4_u.opaccess.ACCESS4res_u.resok4.supported, 0);
+	arg.nfs_argop4_u.opaccess.access = ACCESS4_XAREAD;
 	fake->c.minor = 1;
 	ck_assert_int_eq(op_access(&fake->c, &arg, &res), NFS4ERR_INVAL);
 	arg.nfs_argop4_u.opaccess.access = 0x80000001;
@@ -290,6 +314,7 @@ main(void)
 	tcase_add_test(tc, verifies);
 	tcase_add_test(tc, verify_masks);
 	tcase_add_test(tc, access_table);
+	tcase_add_test(tc, access_xattr);
 	tcase_add_test(tc, access_bits);
 	tcase_add_test(tc, no_layout_hint);
 	tcase_add_test(tc, setattr_size);
