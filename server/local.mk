@@ -19,6 +19,8 @@ libserver_la_SOURCES = \
 	server/cb/cb.h \
 	server/cb/cb_impl.h \
 	server/cb/cb_xdr.c \
+	server/cb/ref.c \
+	server/cb/ref.h \
 	server/conf/conf.c \
 	server/conf/conf.h \
 	server/conf/exports.c \
@@ -36,6 +38,8 @@ libserver_la_SOURCES = \
 	server/ctl/ctl_show.c \
 	server/export/backing.c \
 	server/export/backing.h \
+	server/export/deleg_lease.c \
+	server/export/deleg_lease.h \
 	server/export/export.c \
 	server/export/export.h \
 	server/export/fiemap.c \
@@ -168,6 +172,8 @@ libserver_la_SOURCES = \
 	server/nfs4/op_count.c \
 	server/nfs4/op_count.h \
 	server/nfs4/op_create.c \
+	server/nfs4/deleg.h \
+	server/nfs4/op_deleg.c \
 	server/nfs4/op_device.c \
 	server/nfs4/op_dir.c \
 	server/nfs4/op_fh.c \
@@ -194,6 +200,10 @@ libserver_la_SOURCES = \
 	server/nfs4/way.h \
 	server/state/client.c \
 	server/state/client.h \
+	server/state/deleg.c \
+	server/state/deleg.h \
+	server/state/deleg_give.c \
+	server/state/deleg_recall.c \
 	server/state/file.c \
 	server/state/file.h \
 	server/state/grace.c \

@@ -13,7 +13,7 @@
  * Locks, outermost first; never take an earlier one while holding a later one:
  *   inode->io_lock     (rwlock) data and block map of one file; may be held over system calls;
  *                      on a loop only try*; workers may wait
- *   mds->state_lock    clients, stateids, opens, locks, layouts, recalls; short; no system call that
+ *   mds->state_lock    clients, stateids, opens, locks, delegations, layouts, recalls; short; no system call that
  *                      can sleep on storage, no waiting
  *   session->lock      slots
  *   inode cache lock, peer queues: leaves
@@ -29,6 +29,7 @@
 #include "server/conf/conf.h"
 
 struct ctl;
+struct delegs;
 struct devices;
 struct exporting;
 struct exports;
@@ -58,6 +59,7 @@ struct mds {
 	struct stateids *stateids;	/* state/stateid.h */
 	struct lock_waits *lock_waits;	/* state/lock_wait.h */
 	struct layouts *layouts;	/* layout/layout.h */
+	struct delegs *delegs;		/* state/deleg.h; NULL: none are given */
 	struct devices *devices;	/* layout/device.h; made by the first device_open() */
 	struct grace *grace;		/* state/grace.c; NULL: there was none */
 	struct formers *formers;	/* layout/former.h: holders of a former life */

@@ -92,6 +92,7 @@ unit_tests = \
 	tests/unit/server/nfs4/test_op_readdir \
 	tests/unit/server/nfs4/test_op_space \
 	tests/unit/server/nfs4/test_op_xattr \
+	tests/unit/server/state/test_deleg \
 	tests/unit/server/state/test_grace \
 	tests/unit/server/state/test_lease \
 	tests/unit/server/state/test_lock \
@@ -145,6 +146,8 @@ tests_unit_guest_test_expect_SOURCES = tests/unit/guest/test_expect.c \
 
 # State without a server.
 STATE_FAKE = tests/unit/server/state/fake_state.c tests/unit/server/state/fake_state.h
+DELEG_FAKE = tests/unit/server/state/fake_deleg.c tests/unit/server/state/fake_deleg.h
+tests_unit_server_state_test_deleg_SOURCES = tests/unit/server/state/test_deleg.c $(DELEG_FAKE) $(STATE_FAKE)
 tests_unit_server_state_test_lock_SOURCES = tests/unit/server/state/test_lock.c $(STATE_FAKE)
 tests_unit_server_state_test_lock_wait_SOURCES = tests/unit/server/state/test_lock_wait.c $(STATE_FAKE)
 tests_unit_server_state_test_open_SOURCES = tests/unit/server/state/test_open.c $(STATE_FAKE)
@@ -161,7 +164,7 @@ tests_unit_server_nfs4_test_op_read_plus_SOURCES = tests/unit/server/nfs4/test_o
 tests_unit_server_nfs4_test_op_space_SOURCES = tests/unit/server/nfs4/test_op_space.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_readdir_SOURCES = tests/unit/server/nfs4/test_op_readdir.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_xattr_SOURCES = tests/unit/server/nfs4/test_op_xattr.c $(NFS4_FAKE)
-OPEN_FAKE = tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(STATE_FAKE)
+OPEN_FAKE = tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(DELEG_FAKE) $(STATE_FAKE)
 tests_unit_server_nfs4_test_op_lock_SOURCES = tests/unit/server/nfs4/test_op_lock.c $(OPEN_FAKE)
 tests_unit_server_nfs4_test_op_open_SOURCES = tests/unit/server/nfs4/test_op_open.c $(OPEN_FAKE)
 

@@ -127,12 +127,13 @@ set_layouts(const struct where *w, const char *value)
 	return err;
 }
 
+/* WORD or no_WORD. */
 static int
-set_pnfs(const struct where *w, bool pnfs)
+set_switch(const struct where *w, unsigned bit, bool *field, bool value)
 {
 	int err;
-	if (line_first(w, LINE_PNFS, w->line->line.pnfs == pnfs, &err))
-		w->line->line.pnfs = pnfs;
+	if (line_first(w, bit, *field == value, &err))
+		*field = value;
 	return err;
 }
 
@@ -171,7 +172,9 @@ exports_option(struct line_private *line, struct export_client *client, char *op
 	if (client_flag(client, option))
 		return 0;
 	if (!strcmp(option, "pnfs") || !strcmp(option, "no_pnfs"))
-		return set_pnfs(&w, *option == 'p');
+		return set_switch(&w, LINE_PNFS, &line->line.pnfs, *option == 'p');
+	if (!strcmp(option, "delegations") || !strcmp(option, "no_delegations"))
+		return set_switch(&w, LINE_DELEGATIONS, &line->line.delegations, *option == 'd');
 	if (!strcmp(option, "crossmnt") || !strcmp(option, "nohide"))
 		return wrong(&w, "mounts below an export are not crossed: export them by lines of their own");
 	const char *eq = strchr(option, '=');

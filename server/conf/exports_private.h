@@ -25,7 +25,7 @@ struct client_private {
 	struct client_net *nets;
 };
 
-enum { LINE_FSID = 1, LINE_PNFS = 2, LINE_LAYOUTS = 4, LINE_PROVIDER = 8, LINE_DEVICE = 16 };
+enum { LINE_FSID = 1, LINE_PNFS = 2, LINE_LAYOUTS = 4, LINE_PROVIDER = 8, LINE_DEVICE = 16, LINE_DELEGATIONS = 32 };
 
 struct line_private {
 	struct export_line line;	/* first */

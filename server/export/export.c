@@ -15,6 +15,7 @@
 #include "include/log.h"
 #include "server/conf/conf.h"
 #include "server/conf/exports.h"
+#include "server/export/deleg_lease.h"
 #include "server/fs/describe.h"
 #include "server/layout/device.h"
 #include "server/mds.h"
@@ -171,6 +172,7 @@ export_free(struct export *export)
 {
 	if (export->device)
 		device_close(export->device, export);
+	deleg_leases_stop(export);
 	if (export->provider && export->provider->stop)
 		export->provider->stop(export);
 	fs_export_close(export);
@@ -205,6 +207,7 @@ export_open(struct mds *mds, const struct export_line *line, struct export **exp
 		export_free(export);
 		return r;
 	}
+	deleg_leases_start(export);
 	*exportp = export;
 	return 0;
 }

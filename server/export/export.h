@@ -43,6 +43,7 @@ struct export {
 	const struct export_ops *provider;	/* the one probed; becomes ops when layouts are given */
 	bool waiting;			/* its device was not to be had, and may be: tried again (net/exporting.c) */
 	bool held;			/* see export_holds_blocks(); atomic */
+	bool delegs;			/* leases for delegations can be had (deleg_lease.h) */
 	bool withdrawn;			/* no layouts are granted any more: it goes, or is no_pnfs now; atomic */
 	LIST_ENTRY(export) on_device;	/* device->exports; layout/device.c's own, */
 	bool off_device;		/* and this: no longer exported */

@@ -2,13 +2,13 @@
  * The process's file leases (fcntl F_SETLEASE); see plain.h.
  *
  * A local open or truncate of a leased file waits in the kernel, which sends a real-time signal with the descriptor to one thread here; that thread tells
- * layout/recall.c, and the breaker goes on when the lease is dropped.  If the signal queue is full, the kernel sends a bare SIGIO: all leases are then
+ * layout/recall.c and state/deleg.c, and the breaker goes on when the lease is dropped.  If the signal queue is full, the kernel sends a bare SIGIO: all leases are then
  * looked at.  The same is done every second, in case.
  *
  * While leases are out, fs.lease-break-time is 0: the breaker waits for us and not for the 45 s after which it would write to blocks
  * that a client may still write.
  *
- * Each is with the keeper, too: it belongs to the open file, and a server that is killed leaves it behind.  The next life holds it (former_lease.c) until the
+ * Each that is there for layouts is with the keeper, too: it belongs to the open file, and a server that is killed leaves it behind.  The next life holds it (former_lease.c) until the
  * clients of before are done with.
  */
 #include <errno.h>
@@ -26,6 +26,7 @@
 
 #include "include/cleanup.h"
 #include "include/log.h"
+#include "server/export/deleg_lease.h"
 #include "server/export/former_lease.h"
 #include "server/export/plain.h"
 #include "server/fs/fs.h"
@@ -47,8 +48,8 @@ static struct {
 	int sysctl_fd;
 	int break_time;			/* as we found it; -1: not changed by us */
 	char record[PATH_MAX];		/* file with the same, while it is changed */
-	struct plain_lease **by_fd;
-	unsigned size, count;
+	struct plain_slot { struct plain_lease *user[PLAIN_KINDS]; } *by_fd;
+	unsigned size, count;	/* count: of descriptors with a lease */
 } leases = { .lock = PTHREAD_MUTEX_INITIALIZER, .stop_fd = -1, .signal_fd = -1, .sysctl_fd = -1, .break_time = -1 };
 
 static void
@@ -148,14 +149,14 @@ lease_put(struct plain_lease *pl)
 	free(pl);
 }
 
-/* The lease of FD if it is being broken, referenced; else NULL (also for a signal that came late). */
+/* The lease of FD if it is being broken, KIND's share in it, referenced; else NULL (also for a signal that came late). */
 static struct plain_lease *
-lease_broken(int fd)
+lease_broken(int fd, enum plain_kind kind)
 {
 	LOCK_SCOPE(&leases.lock);
 	if (fd < 0 || (unsigned)fd >= leases.size)
 		return NULL;
-	struct plain_lease *pl = leases.by_fd[fd];
+	struct plain_lease *pl = leases.by_fd[fd].user[kind];
 	if (!pl || fcntl(fd, F_GETLEASE) == F_WRLCK)
 		return NULL;
 	atomic_fetch_add(&pl->refs, 1);
@@ -163,20 +164,28 @@ lease_broken(int fd)
 }
 
 static void
-lease_tell(int fd)
+lease_tell_kind(int fd, enum plain_kind kind)
 {
-	struct plain_lease *pl = lease_broken(fd);
+	struct plain_lease *pl = lease_broken(fd, kind);
 	if (!pl)
 		return;
+	void (*on_break)(struct mds *, struct inode *) = kind == PLAIN_DELEGS ? export_on_deleg_break : export_on_break;
 	struct inode *inode = pl->lease.inode;
 	struct mds *mds = inode->export->mds;
 	pthread_mutex_lock(&mds->state_lock);
 	bool known = pl->lease.broken;
 	pl->lease.broken = true;
 	pthread_mutex_unlock(&mds->state_lock);
-	if (!known && export_on_break)
-		export_on_break(mds, inode);
+	if (!known && on_break)
+		on_break(mds, inode);
 	lease_put(pl);
+}
+
+static void
+lease_tell(int fd)
+{
+	for (enum plain_kind kind = 0; kind < PLAIN_KINDS; kind++)
+		lease_tell_kind(fd, kind);
 }
 
 static void
@@ -303,7 +312,7 @@ leases_grow(unsigned fd)
 		size *= 2;
 	if (size == leases.size)
 		return 0;
-	struct plain_lease **by_fd = realloc(leases.by_fd, size * sizeof *by_fd);
+	struct plain_slot *by_fd = realloc(leases.by_fd, size * sizeof *by_fd);
 	if (!by_fd)
 		return -ENOMEM;
 	memset(by_fd + leases.size, 0, (size - leases.size) * sizeof *by_fd);
@@ -312,18 +321,12 @@ leases_grow(unsigned fd)
 	return 0;
 }
 
-int
-plain_leases_take(struct plain_lease *pl)
+/* Nobody has one on this descriptor.  leases.lock held. */
+static int
+lease_set(struct plain_lease *pl, bool former)
 {
-	/* It changes only with io_lock held. */
-	bool former = former_lease_on(pl->lease.inode);
-	LOCK_SCOPE(&leases.lock);
 	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = leases.tid };
-	int r = leases_grow((unsigned)pl->fd);
-	if (r == 0 && leases.by_fd[pl->fd])
-		r = -EBUSY;		/* one lease per inode: the layouts share it */
-	if (r == 0 && leases.count == 0)	/* later ones: the thread looks now and then */
-		r = break_time_hold();
+	int r = leases.count == 0 ? break_time_hold() : 0;	/* later ones: the thread looks now and then */
 	if (r)
 		return r;
 	if (fcntl(pl->fd, F_SETSIG, LEASE_SIGNAL) || fcntl(pl->fd, F_SETOWN_EX, &owner))
@@ -334,9 +337,35 @@ plain_leases_take(struct plain_lease *pl)
 			return -errno;
 		pl->lease.broken = true;
 	}
-	leases.by_fd[pl->fd] = pl;
 	leases.count++;
 	return 0;
+}
+
+static bool
+slot_used(const struct plain_slot *slot)
+{
+	return slot->user[PLAIN_LAYOUTS] || slot->user[PLAIN_DELEGS];
+}
+
+int
+plain_leases_take(struct plain_lease *pl)
+{
+	/* It changes only with io_lock held. */
+	bool former = former_lease_on(pl->lease.inode);
+	LOCK_SCOPE(&leases.lock);
+	int r = leases_grow((unsigned)pl->fd);
+	if (r)
+		return r;
+	struct plain_slot *slot = &leases.by_fd[pl->fd];
+	if (slot->user[pl->kind])
+		return -EBUSY;		/* one per inode and kind: all layouts share it, all delegations */
+	if (!slot_used(slot))
+		r = lease_set(pl, former);
+	else if (fcntl(pl->fd, F_GETLEASE) != F_WRLCK)
+		r = -EAGAIN;		/* somebody waits for it to be given up */
+	if (r == 0)
+		slot->user[pl->kind] = pl;
+	return r;
 }
 
 int
@@ -352,13 +381,16 @@ plain_leases_drop(struct plain_lease *pl)
 	struct inode *inode = pl->lease.inode;
 	bool stays = pl->lease.left || former_lease_on(inode);
 	/* First: a server that is killed in between leaves nothing behind that holds up local programs for nobody. */
-	if (!stays)
+	if (!stays && pl->kind == PLAIN_LAYOUTS)
 		keeper_del(inode->export->mds->keeper, KEEPER_LEASE, inode->handle, inode->handle_len);
 	pthread_mutex_lock(&leases.lock);
-	leases.by_fd[pl->fd] = NULL;
-	leases.count--;
-	if (!stays && fcntl(pl->fd, F_SETLEASE, F_UNLCK))
-		log_error("lease: cannot be given back: %s", strerror(errno));
+	struct plain_slot *slot = &leases.by_fd[pl->fd];
+	slot->user[pl->kind] = NULL;
+	if (!slot_used(slot)) {
+		leases.count--;
+		if (!stays && fcntl(pl->fd, F_SETLEASE, F_UNLCK))
+			log_error("lease: cannot be given back: %s", strerror(errno));
+	}
 	pthread_mutex_unlock(&leases.lock);
 	lease_put(pl);
 }
@@ -367,5 +399,5 @@ bool
 plain_leases_has(int fd)
 {
 	LOCK_SCOPE(&leases.lock);
-	return fd >= 0 && (unsigned)fd < leases.size && leases.by_fd[fd];
+	return fd >= 0 && (unsigned)fd < leases.size && slot_used(&leases.by_fd[fd]);
 }

@@ -40,6 +40,10 @@ struct inode {
 					   whatever maps, truncates or moves blocks */
 	struct file_state *state;	/* opens, locks, layouts (state/file.h); state_lock */
 	atomic_uint layouts;		/* how many are out: layout_any(); layout/ moves it under state_lock */
+	atomic_uint delegs;		/* the same of delegations: deleg_any(); state/deleg.c */
+	struct {			/* who else should have no delegation just now: state/deleg.c; state_lock */
+		uint64_t until_ms, but;	/* clientid that may; 0: nobody */
+	} deleg_rest;
 	/* the cache's and posix.c's own: */
 	struct inode_private *priv;
 };
@@ -95,6 +99,8 @@ bool fs_inode_cached(struct fs *fs, const void *handle, unsigned len);
  * call, shared, closed with the inode.  fd >= 0 or -errno.  A second open file description of our own would break our lease.
  */
 int inode_data_fd(struct inode *inode);
+/* The same if it is open already, else -EAGAIN. */
+int inode_data_fd_nowait(struct inode *inode);
 
 /* ---- verbs; names are not terminated, checked here: -EINVAL empty or with NUL, -ENAMETOOLONG, -EINVAL for . and .. ---- */
 

@@ -147,8 +147,6 @@ int inode_of_native(struct fs_export *fse, const struct handle_native *native, i
 int inode_of_native_nowait(struct fs_export *fse, const struct handle_native *native, struct inode **inode);
 /* A second description for what does not touch data or only reads: fd or -errno. */
 int inode_reopen(struct inode *inode, int flags);
-/* The data descriptor if it is open already, else -EAGAIN. */
-int inode_data_fd_nowait(struct inode *inode);
 
 /* ---- inode_sweep.c ---- */
 

@@ -105,7 +105,8 @@ layout_fence_acked_locked(struct mds *mds, struct client *client)
 	if (!client->fenced)
 		return;
 	client->fenced = false;
-	atomic_fetch_and(&client->seq_flags, ~(unsigned)SEQ4_REVOKED);
+	if (!client->nrevoked)
+		atomic_fetch_and(&client->seq_flags, ~(unsigned)SEQ4_REVOKED);
 	if (fc)
 		fenced_drop(mds->layouts, fc);
 	for (obj = TAILQ_FIRST(&client->states); obj; obj = next) {
@@ -135,7 +136,7 @@ fenced_still_locked(struct mds *mds, struct client *client, const struct cb_ref 
 	struct fenced_client *fc = fenced_find(mds->layouts, client->id);
 	if (!fc)
 		return true;
-	if (fc->refused && recall_ref_acked_locked(mds, &fc->ref)) {
+	if (fc->refused && cb_ref_acked_locked(mds, &fc->ref)) {
 		layout_fence_acked_locked(mds, client);
 		return false;
 	}

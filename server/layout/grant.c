@@ -383,7 +383,7 @@ grant_add_locked(struct grant *g)
 		returned_forget_locked(g->mds->layouts, ask->inode, ask->client, g->got);
 	layout_want_met_locked(g->file, ask->client->id, g->need, g->got);
 	state_bump_locked(&layout->obj, &g->answer->sid);
-	recall_note_get_locked(g->mds, layout, &ask->ref);
+	cb_refs_note_locked(g->mds, &layout->gets, &ask->ref);
 	g->answer->offset = g->got.start;
 	g->answer->length = g->got.end - g->got.start;
 	g->mds->layouts->ngranted++;

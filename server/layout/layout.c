@@ -306,7 +306,7 @@ layout_detach_locked(struct mds *mds, struct layout *layout)
 	ranges_free(&layout->held.read);
 	ranges_free(&layout->held.rw);
 	ranges_free(&layout->held.holes);
-	layout->ngets = 0;
+	layout->gets.n = 0;
 	layout->file = NULL;
 	layout->holder = NULL;
 	TAILQ_REMOVE(&file->list, layout, of_file);

@@ -17,7 +17,7 @@
 #include <uthash.h>
 
 #include "include/reason.h"
-#include "server/cb/cb.h"
+#include "server/cb/ref.h"
 #include "server/fs/fs.h"
 #include "server/layout/conflict.h"
 #include "server/layout/layout.h"
@@ -65,16 +65,13 @@ struct recall {
 
 /* ---- layouts ---- */
 
-#define LAYOUT_GETS CB_MAX_REFS
-
 struct layout {
 	struct state_obj obj;		/* STATE_LAYOUT */
 	bool known;			/* obj stands in the table of stateids */
 	struct layout_file *file;	/* NULL: only a revoked stateid is left (obj.revoked) */
 	struct holder *holder;		/* NULL with file */
 	struct holding held;
-	struct cb_ref gets[LAYOUT_GETS];	/* LAYOUTGETs whose replies may not have arrived */
-	unsigned ngets;
+	struct cb_refs gets;		/* LAYOUTGETs whose replies may not have arrived */
 	struct recall recall;
 	TAILQ_ENTRY(layout) of_file, of_holder, of_recalls;
 };
@@ -270,10 +267,6 @@ void recall_end_locked(struct layout *layout);
 void recalls_pump(struct mds *mds);
 /* Deadlines and pauses. */
 void recalls_tick_locked(struct mds *mds, uint64_t now_ms);
-/* The reply to a LAYOUTGET is going to be sent. */
-void recall_note_get_locked(struct mds *mds, struct layout *layout, const struct cb_ref *ref);
-/* Has the client got the reply to this call (its slot has moved on)? */
-bool recall_ref_acked_locked(struct mds *mds, const struct cb_ref *ref);
 /* Set export_on_break and cb_path_up. */
 void recalls_init(void);
 

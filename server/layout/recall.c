@@ -26,7 +26,6 @@
 #include "server/export/export.h"
 #include "server/mds.h"
 #include "server/state/client.h"
-#include "server/state/session.h"
 
 #define PAUSE_MIN_MS 100
 #define PAUSE_MAX_MS 1000
@@ -135,59 +134,12 @@ recall_again(struct layout *layout, enum recall_state state, uint64_t now)
 	recall_set(layout, state);
 }
 
-/* ---- replies that may be under way ---- */
-
-bool
-recall_ref_acked_locked(struct mds *mds, const struct cb_ref *ref)
-{
-	struct session *session = session_find_locked(mds, ref->session);
-
-	if (!session)
-		return true;	/* destroyed: its replies mean nothing any more */
-	pthread_mutex_lock(&session->lock);
-	bool acked = ref->slot >= session->nslots || session->slots[ref->slot].seqid != ref->seqid;
-	pthread_mutex_unlock(&session->lock);
-	return acked;
-}
-
-/* Forget the LAYOUTGETs whose replies the client has. */
-static void
-recall_prune_gets(struct mds *mds, struct layout *layout)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < layout->ngets; i++)
-		if (!recall_ref_acked_locked(mds, &layout->gets[i]))
-			layout->gets[n++] = layout->gets[i];
-	layout->ngets = n;
-}
-
-void
-recall_note_get_locked(struct mds *mds, struct layout *layout, const struct cb_ref *ref)
-{
-	for (unsigned i = 0; i < layout->ngets; i++) {
-		if (layout->gets[i].slot == ref->slot && !memcmp(layout->gets[i].session, ref->session, sizeof ref->session)) {
-			layout->gets[i] = *ref;
-			return;
-		}
-	}
-	if (layout->ngets == LAYOUT_GETS)
-		recall_prune_gets(mds, layout);
-	if (layout->ngets == LAYOUT_GETS) {
-		/* More at once than a callback can name: the oldest is the likeliest to have arrived. */
-		memmove(layout->gets, layout->gets + 1, (LAYOUT_GETS - 1) * sizeof layout->gets[0]);
-		layout->ngets--;
-	}
-	layout->gets[layout->ngets++] = *ref;
-}
-
 /* ---- sending ---- */
 
 struct recall_message {
 	nfs_cb_argop4 arg;
 	uint8_t handle[FS_HANDLE_MAX];
-	struct cb_ref refs[LAYOUT_GETS];
-	unsigned nrefs;
+	struct cb_refs refs;
 	uint32_t timeout_ms;
 };
 
@@ -212,8 +164,7 @@ recall_fill(struct recall_message *msg, struct layout *layout)
 	file->lor_offset = recall->range.start;
 	file->lor_length = recall->range.end == UINT64_MAX ? UINT64_MAX : recall->range.end - recall->range.start;
 	state_sid(&layout->obj, &file->lor_stateid);
-	memcpy(msg->refs, layout->gets, layout->ngets * sizeof msg->refs[0]);
-	msg->nrefs = layout->ngets;
+	msg->refs = layout->gets;
 }
 
 /*
@@ -256,7 +207,7 @@ recall_prepare(struct mds *mds, struct layout *layout, struct recall_message *ms
 		recall_again(layout, RECALL_PAUSED, now);
 		return NULL;
 	}
-	recall_prune_gets(mds, layout);
+	cb_refs_prune_locked(mds, &layout->gets);
 	recall_number(layout);
 	recall_fill(msg, layout);
 	uint64_t left = recall->deadline_ms > now ? recall->deadline_ms - now : 0;
@@ -283,7 +234,7 @@ recalls_pump(struct mds *mds)
 		/* Once it is sent it may be answered and CALL freed: keep the client ourselves. */
 		struct client *client = client_get(call->client);
 		pthread_mutex_unlock(&mds->state_lock);
-		cb_send(mds, client, &msg.arg, msg.refs, msg.nrefs, msg.timeout_ms, recall_done, call);
+		cb_send(mds, client, &msg.arg, msg.refs.ref, msg.refs.n, msg.timeout_ms, recall_done, call);
 		client_put(mds, client);
 		pthread_mutex_lock(&mds->state_lock);
 	}
@@ -313,8 +264,8 @@ recall_nothing_there(struct mds *mds, struct layout *layout)
 static void
 recall_nomatching(struct mds *mds, struct layout *layout, uint64_t now)
 {
-	recall_prune_gets(mds, layout);
-	if (layout->ngets && !layout->recall.nomatching) {
+	cb_refs_prune_locked(mds, &layout->gets);
+	if (layout->gets.n && !layout->recall.nomatching) {
 		layout->recall.nomatching = true;
 		layout->recall.resend_ms = now + NOMATCHING_PAUSE_MS;
 		recall_set(layout, RECALL_PAUSED);

@@ -301,6 +301,7 @@ exported_keep(struct exported *e, struct export_line *l)
 		if (l->pnfs && !e->export->device)
 			e->export->waiting = true;
 	}
+	__atomic_store_n(&e->export->line->delegations, l->delegations, __ATOMIC_RELAXED);	/* those that are out stay */
 	export_withdraw(e->export, !l->pnfs);
 	e->recalling = !l->pnfs;
 	e->retry_ms = e->pause_ms = 0;

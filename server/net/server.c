@@ -29,6 +29,7 @@
 #include "server/net/worker.h"
 #include "server/nfs4/compound.h"
 #include "server/state/client.h"
+#include "server/state/deleg.h"
 #include "server/state/lock_wait.h"
 #include "server/state/session.h"
 #include "server/state/stateid.h"
@@ -148,7 +149,7 @@ server_make_state(struct mds *mds, char **error)
 		log_warn("keeper=no: if this server is killed nothing keeps local programs from blocks that clients write");
 	else if ((err = keeper_open(mds->conf.state_dir, &mds->keeper, error)))
 		return server_fail(error, err, mds->conf.state_dir);
-	if ((err = clients_new(mds)) || (err = sessions_new(mds)) || (err = stateids_new(mds)) ||
+	if ((err = clients_new(mds)) || (err = sessions_new(mds)) || (err = stateids_new(mds)) || (err = delegs_new(mds)) ||
 	    (err = lock_waits_new(mds)))
 		return server_fail(error, err, "state");
 	if ((err = grace_start(mds)))
@@ -281,6 +282,7 @@ server_stop(struct mds *mds)
 	server_drain_loops(mds);
 	former_leases_free(mds);
 	lock_waits_free(mds);
+	delegs_free(mds);
 	stateids_free(mds);
 	sessions_free(mds);
 	if (mds->fs)

@@ -141,6 +141,8 @@ op_fn op_read, op_write, op_commit;
 op_fn op_read_plus, op_allocate, op_deallocate, op_seek, op_io_advise, op_copy, op_clone, op_write_same;
 /* op_open.c */
 op_fn op_open, op_open_downgrade, op_close;
+/* op_deleg.c */
+op_fn op_delegreturn, op_want_delegation;
 /* op_lock.c */
 op_fn op_lock, op_lockt, op_locku;
 /* op_stateid.c */

@@ -9,6 +9,7 @@
 #include "server/nfs4/name.h"
 #include "server/nfs4/way.h"
 #include "server/state/client.h"
+#include "server/state/deleg.h"
 #include "server/state/file.h"
 #include "server/state/open.h"
 
@@ -34,7 +35,7 @@ write_denied_locked(const struct inode *inode)
 }
 
 /*
- * INODE loses a name.  If it was the last one and no open keeps the file, its blocks go: layouts first.
+ * INODE loses a name: delegations of others are recalled (RFC 8881 10.4.4).  If it was the last one and no open keeps the file, its blocks go: layouts first.
  * *held: io_lock is held with NFS4_OK, so that none is granted until it is gone; victim_drop().
  */
 static nfsstat4
@@ -50,12 +51,15 @@ victim_take(struct compound *c, struct inode *inode, bool *held)
 	pthread_mutex_unlock(&c->mds->state_lock);
 	if (denied)
 		return NFS4ERR_FILE_OPEN;
+	nfsstat4 status = deleg_make_way(c->mds, inode, c->client, DELEG_NEED_WRITE);
+	if (status != NFS4_OK)
+		return status;
 	int err = fs_getattr(inode, &st);
 	if (err < 0)
 		return nfs4_status(err);
 	if (open || st.stx.stx_nlink > 1)
 		return NFS4_OK;
-	nfsstat4 status = way_take(c, inode, LAYOUT_NEED_BLOCKS, 0, WAY_TO_END);
+	status = way_take(c, inode, LAYOUT_NEED_BLOCKS, 0, WAY_TO_END);
 	*held = status == NFS4_OK;
 	return status;
 }
@@ -196,6 +200,12 @@ op_rename(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	int err = fs_lookup(c->saved, args->oldname.utf8string_val, args->oldname.utf8string_len, &old);
 	if (err < 0)
 		return nfs4_status(err);
+	if (old->type == S_IFREG)
+		status = deleg_make_way(c->mds, old, c->client, DELEG_NEED_WRITE);
+	if (status != NFS4_OK) {
+		inode_put(old);
+		return status;
+	}
 	err = fs_lookup(c->cur, args->newname.utf8string_val, args->newname.utf8string_len, &new);
 	if (err == 0) {
 		status = rename_over(c, args, old, new, ok);
@@ -222,6 +232,9 @@ op_link(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		status = NFS4ERR_XDEV;
 	if (status == NFS4_OK)
 		status = change_check(c, name);
+	/* Its number of links and ctime change. */
+	if (status == NFS4_OK && c->saved->type == S_IFREG)
+		status = deleg_make_way(c->mds, c->saved, c->client, DELEG_NEED_WRITE);
 	if (status != NFS4_OK)
 		return status;
 	int err = fs_link(c->saved, c->cur, name->utf8string_val, name->utf8string_len, &c->cred, &change);

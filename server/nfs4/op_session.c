@@ -11,6 +11,7 @@
 #include "server/net/conn.h"
 #include "server/nfs4/compound.h"
 #include "server/state/client.h"
+#include "server/state/deleg.h"
 #include "server/state/session.h"
 
 /* With less than this no reply to SEQUENCE, no callback can ever be sent (18.36.3: TOOSMALL). */
@@ -216,6 +217,8 @@ op_create_session(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 		create_session_recorded(mds, client, recorded);
 	if (path_up && cb_path_up)
 		cb_path_up(mds, client);
+	if (path_up)
+		deleg_path_up(mds, client);
 	if (session)
 		session_put(mds, session);
 	client_put(mds, client);
@@ -277,6 +280,8 @@ op_bind_conn_to_session(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 		return NFS4ERR_BADSESSION;
 	if (path_up && cb_path_up)
 		cb_path_up(c->mds, client);
+	if (path_up)
+		deleg_path_up(c->mds, client);
 	cb_session_changed(c->mds, session);
 	memcpy(ok->bctsr_sessid, arg->bctsa_sessid, NFS4_SESSIONID_SIZE);
 	ok->bctsr_dir = (channel_dir_from_server4)((fore ? CDFS4_FORE : 0) | (back ? CDFS4_BACK : 0));

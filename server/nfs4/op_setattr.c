@@ -7,6 +7,7 @@
 #include "server/export/former_lease.h"
 #include "server/nfs4/attr.h"
 #include "server/nfs4/way.h"
+#include "server/state/deleg.h"
 #include "server/state/stateid.h"
 
 /* In this order: size strips set-id bits and moves the times, a new owner strips set-id bits. */
@@ -123,6 +124,9 @@ op_setattr(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		status = compound_check_rw(c);
 	if (status == NFS4_OK && set.what & FS_SET_SIZE)
 		status = size_check(c, &args->stateid, &may_write);
+	/* 10.4.4: "sent by another client".  Nobody else is given a delegation until it is done. */
+	if (status == NFS4_OK && c->cur->type == S_IFREG)
+		status = deleg_make_way(c->mds, c->cur, c->client, DELEG_NEED_WRITE);
 	if (status == NFS4_OK)
 		status = mode_merge(c, &set, mode_mask);
 	if (status != NFS4_OK)

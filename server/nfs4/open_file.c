@@ -209,7 +209,8 @@ open_file_by_name(struct compound *c, const component4 *name, createhow4 *how, s
 		status = find_or_create(c, name, how ? &cr : NULL, f, &inode);
 	if (status != NFS4_OK)
 		return status;
-	if (f->truncate && c->on_loop) {
+	f->deleg.inode = inode;
+	if (c->on_loop && !f->made && (f->truncate || deleg_wants_worker(c->mds, &f->deleg))) {
 		/* Somebody may have to be waited for, and then this is run again: nothing has changed yet. */
 		inode_put(inode);
 		return OP_WORKER;

@@ -7,8 +7,10 @@
 #include "server/fs/fs.h"
 #include "server/nfs4/attr.h"
 #include "server/nfs4/compound.h"
+#include "server/state/deleg.h"
 
 struct open_file {
+	struct deleg_ask deleg;		/* what the OPEN says of delegations; its inode is open_file_by_name()'s */
 	bool made;			/* by this OPEN: no look at its mode bits */
 	bool replay;			/* an exclusive create seen before: its owner may do as if it were new */
 	bool truncate;			/* existing, UNCHECKED4 with size 0 */

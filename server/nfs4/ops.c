@@ -13,6 +13,7 @@
 #define FH (4u + NFS4_FHSIZE)
 #define DENIED (8u + 8 + 4 + 8 + 4 + NFS4_OPAQUE_LIMIT)	/* LOCK4denied */
 #define WRITE_RESPONSE (4u + STATEID + 8 + 4 + NFS4_VERIFIER_SIZE)	/* write_response4 with a callback id */
+#define DELEGATION (4u + STATEID + 4 + 12 + 16)	/* open_delegation4, its largest arm; permissions are for nobody */
 #define CHANNEL (6u * 4 + 4 + 4)
 
 #define FHR OPF_FH
@@ -27,7 +28,7 @@ const struct op_row op_rows[OP_ROWS] = {
 	[OP_COMMIT] = { op_commit, FHMB, STATUS + NFS4_VERIFIER_SIZE },
 	[OP_CREATE] = { op_create, FHMB, STATUS + CHANGE_INFO + BITMAP },
 	[OP_DELEGPURGE] = UNSUPPORTED,
-	[OP_DELEGRETURN] = UNSUPPORTED,
+	[OP_DELEGRETURN] = { op_delegreturn, FHM, STATUS },
 	[OP_GETATTR] = { op_getattr, FHR, 0 },
 	[OP_GETFH] = { op_getfh, FHR, STATUS + FH },
 	[OP_LINK] = { op_link, FHMB | OPF_SAVED, STATUS + CHANGE_INFO },
@@ -37,7 +38,7 @@ const struct op_row op_rows[OP_ROWS] = {
 	[OP_LOOKUP] = { op_lookup, FHR, STATUS },
 	[OP_LOOKUPP] = { op_lookupp, FHR, STATUS },
 	[OP_NVERIFY] = { op_nverify, FHR, STATUS },
-	[OP_OPEN] = { op_open, FHM, STATUS + STATEID + CHANGE_INFO + 4 + BITMAP + 16 },
+	[OP_OPEN] = { op_open, FHM, STATUS + STATEID + CHANGE_INFO + 4 + BITMAP + DELEGATION },
 	[OP_OPENATTR] = UNSUPPORTED,
 	[OP_OPEN_CONFIRM] = UNSUPPORTED,	/* RFC 8881 17: mandatory to not implement, here and below */
 	[OP_OPEN_DOWNGRADE] = { op_open_downgrade, FHM, STATUS + STATEID },
@@ -78,7 +79,7 @@ const struct op_row op_rows[OP_ROWS] = {
 	[OP_SEQUENCE] = { op_sequence, OPF_FIRST, STATUS + NFS4_SESSIONID_SIZE + 20 },
 	[OP_SET_SSV] = UNSUPPORTED,
 	[OP_TEST_STATEID] = { op_test_stateid, 0, 0 },
-	[OP_WANT_DELEGATION] = UNSUPPORTED,
+	[OP_WANT_DELEGATION] = { op_want_delegation, FHM | OPF_BLOCKS, STATUS + DELEGATION },
 	[OP_DESTROY_CLIENTID] = { op_destroy_clientid, OPF_NO_SESSION | OPF_MODIFIES | OPF_BLOCKS, STATUS },
 	[OP_RECLAIM_COMPLETE] = { op_reclaim_complete, OPF_MODIFIES, STATUS },
 

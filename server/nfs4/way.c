@@ -1,8 +1,9 @@
-/* Layouts and io_lock before data is touched: see way.h. */
+/* Delegations, layouts and io_lock before data is touched: see way.h. */
 #include "server/export/former_lease.h"
 #include "server/mds.h"
 #include "server/nfs4/way.h"
 #include "server/state/client.h"
+#include "server/state/deleg.h"
 
 /* A grant that slips in between make_way and the lock costs another turn; more than a few are the client's to retry. */
 #define WAY_TURNS 3
@@ -30,14 +31,22 @@ io_lock_take(struct compound *c, struct inode *inode, bool exclusive)
 	    pthread_rwlock_rdlock(&inode->io_lock)) == 0;
 }
 
+/* What it is to others' delegations: only those who come by a special stateid, by SETATTR or by REMOVE ever meet one (RFC 8881 10.4.4). */
+static enum deleg_need
+way_deleg(enum layout_need need)
+{
+	return need == LAYOUT_NEED_READ ? DELEG_NEED_READ : DELEG_NEED_WRITE;
+}
+
 static bool
 way_clear(struct compound *c, struct inode *inode, enum layout_need need, uint64_t offset, uint64_t length)
 {
 	/* Exact, since io_lock is held. */
-	if (!layout_any(inode))
+	if (!layout_any(inode) && !deleg_any(inode))
 		return true;
 	pthread_mutex_lock(&c->mds->state_lock);
-	bool clear = layout_clear_locked(inode, c->client, need, offset, length);
+	bool clear = (!layout_any(inode) || layout_clear_locked(inode, c->client, need, offset, length)) &&
+	    (!deleg_any(inode) || deleg_clear_locked(inode, c->client, way_deleg(need)));
 	pthread_mutex_unlock(&c->mds->state_lock);
 	return clear;
 }
@@ -55,6 +64,11 @@ way_take(struct compound *c, struct inode *inode, enum layout_need need, uint64_
 		bool exclusive = blocks || (waits && layout_any(inode));
 		if (waits && exclusive && c->on_loop)
 			return OP_WORKER;	/* a lease may have to be given up */
+		if (deleg_any(inode)) {
+			nfsstat4 status = deleg_make_way(c->mds, inode, c->client, way_deleg(need));
+			if (status != NFS4_OK)
+				return status;
+		}
 		/* Always told for BLOCKS: it may have noted that we wait. */
 		if (blocks || layout_any(inode)) {
 			nfsstat4 status = layout_make_way(c->mds, inode, c->client, need, offset, length);

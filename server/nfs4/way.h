@@ -1,5 +1,5 @@
 /*
- * Data access beside layouts (PITFALLS A19 to A23): recalls what is in the way, takes
+ * Data access beside layouts and delegations (PITFALLS A19 to A23): recalls what is in the way, takes
  * the inode's io_lock, and sees to it that nothing slipped in.  op_io.c, op_attr.c (size), op_dir.c (last link), and
  * the operations of RFC 7862.
  */
@@ -13,7 +13,7 @@
 #define WAY_TO_END UINT64_MAX
 
 /*
- * NFS4_OK: io_lock of INODE (a regular file) is held - for writing if NEED is LAYOUT_NEED_BLOCKS - and no layout stands against NEED until
+ * NFS4_OK: io_lock of INODE (a regular file) is held - for writing if NEED is LAYOUT_NEED_BLOCKS - and no layout or delegation stands against NEED until
  * way_drop(): grants take io_lock for writing.  Else nothing is held: NFS4ERR_DELAY, recalls are under way; OP_WORKER, on a loop and the lock is not free.
  */
 nfsstat4 way_take(struct compound *c, struct inode *inode, enum layout_need need, uint64_t offset,

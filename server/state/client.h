@@ -69,6 +69,8 @@ struct client {
 	TAILQ_HEAD(, state_obj) states;	/* opens, locks, layouts (stateid.h) */
 	uint32_t nstates, nranges;	/* how many of them, and byte-range locks: for limits, stateid.c's */
 	uint32_t nwaits;		/* blocked locks that are remembered; lock_wait.c's */
+	uint32_t ndelegs, nrevoked;	/* delegations it has, and revoked ones it was not told of yet or has not freed; deleg.c's */
+	uint64_t recall_any_ms;		/* when CB_RECALL_ANY was last sent; deleg_recall.c's */
 	LIST_HEAD(, subscription) subscriptions;
 	unsigned nsubscriptions;
 	struct owner *owners;		/* open and lock owners: uthash, owner.h */

@@ -16,6 +16,7 @@
 #include "server/mds.h"
 #include "server/net/worker.h"
 #include "server/state/client.h"
+#include "server/state/deleg.h"
 #include "server/state/lock_wait.h"
 #include "server/state/session.h"
 #include "server/state/stateid.h"
@@ -209,6 +210,7 @@ lease_job_run(struct work *work)
 	cb_tick(job->mds, now_ms);
 	lock_waits_tick(job->mds, now_ms);
 	sessions_tick(job->mds);
+	delegs_tick(job->mds, now_ms);
 	lease_expire(job->mds, now_ms);
 	atomic_store(&job->mds->lease_busy, false);
 	free(job);

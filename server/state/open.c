@@ -6,6 +6,7 @@
 
 #include "server/fs/fs.h"
 #include "server/state/client.h"
+#include "server/state/deleg.h"
 #include "server/state/file.h"
 #include "server/state/lock.h"
 
@@ -67,22 +68,36 @@ open_check_locked(struct mds *mds, const struct inode *inode, uint32_t access, u
 	return NFS4ERR_DELAY;
 }
 
-bool
-open_held_locked(const struct inode *inode, const struct client *client, bool write)
+/* A delegation is as good as an open (RFC 9754 4). */
+static bool
+delegated(const struct inode *inode, const struct client *client, bool write)
 {
-	const struct open_state *open;
+	const struct deleg *deleg;
 
-	if (inode->state)
-		TAILQ_FOREACH(open, &inode->state->opens, of_file)
-			if (open->obj.client == client && (!write || open->access & OPEN4_SHARE_ACCESS_WRITE))
+	if (inode->state->delegs)
+		TAILQ_FOREACH(deleg, &inode->state->delegs->list, of_file)
+			if (deleg->obj.client == client && (!write || deleg->write))
 				return true;
 	return false;
 }
 
 bool
+open_held_locked(const struct inode *inode, const struct client *client, bool write)
+{
+	const struct open_state *open;
+
+	if (!inode->state)
+		return false;
+	TAILQ_FOREACH(open, &inode->state->opens, of_file)
+		if (open->obj.client == client && (!write || open->access & OPEN4_SHARE_ACCESS_WRITE))
+			return true;
+	return delegated(inode, client, write);
+}
+
+bool
 open_any_locked(const struct inode *inode)
 {
-	return inode->state && !TAILQ_EMPTY(&inode->state->opens);
+	return inode->state && (!TAILQ_EMPTY(&inode->state->opens) || deleg_any(inode));
 }
 
 static struct open_state *

@@ -26,7 +26,7 @@ struct open_state {
 	TAILQ_ENTRY(open_state) of_file;
 };
 
-/* Does CLIENT hold INODE open (for writing if WRITE)?  For LAYOUTGET and return-on-close. */
+/* Does CLIENT hold INODE open (for writing if WRITE), or have a delegation that is as good?  For LAYOUTGET and return-on-close. */
 bool open_held_locked(const struct inode *inode, const struct client *client, bool write);
 bool open_any_locked(const struct inode *inode);
 

@@ -6,6 +6,7 @@
 #include "server/fs/fs.h"
 #include "server/nfs4/compound.h"
 #include "server/state/client.h"
+#include "server/state/deleg.h"
 #include "server/state/file.h"
 #include "server/state/lock.h"
 #include "server/state/open.h"
@@ -70,6 +71,18 @@ check_open(struct compound *c, const struct open_state *open, struct inode *inod
 	return check_denied(c->mds, inode, write, open);
 }
 
+/* RFC 8881 10.4.1: for writing it is as good as an open for both.  The rights of its OPEN were looked at, others' are not known. */
+static nfsstat4
+check_deleg(const struct compound *c, const struct deleg *deleg, bool write, bool *by_open)
+{
+	uint32_t need = write ? OPEN4_SHARE_ACCESS_WRITE : OPEN4_SHARE_ACCESS_READ;
+
+	if (write && !deleg->write)
+		return NFS4ERR_OPENMODE;
+	*by_open = (deleg->access & need) && deleg->uid == c->cred.uid;
+	return NFS4_OK;
+}
+
 nfsstat4
 state_check_io(struct compound *c, const stateid4 *sid, struct inode *inode, bool write, bool *by_open)
 {
@@ -85,9 +98,11 @@ state_check_io(struct compound *c, const stateid4 *sid, struct inode *inode, boo
 	if (!c->client)
 		return NFS4ERR_BAD_STATEID;
 	/* In grace this stateid was reclaimed, and no lock here is mandatory: safe (RFC 8881 8.4.2.1). */
-	nfsstat4 status = state_find_locked(c->mds, c->client, sid, STATE_OPEN | STATE_LOCK, inode, &obj);
+	nfsstat4 status = state_find_locked(c->mds, c->client, sid, STATE_OPEN | STATE_LOCK | STATE_DELEG, inode, &obj);
 	if (status != NFS4_OK)
 		return status;
+	if (obj->cls->kind == STATE_DELEG)
+		return check_deleg(c, (struct deleg *)obj, write, by_open);
 	const struct open_state *open = obj->cls->kind == STATE_LOCK ?
 	    ((struct lock_state *)obj)->open : (struct open_state *)obj;
 	return check_open(c, open, inode, write, by_open);

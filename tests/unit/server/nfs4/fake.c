@@ -10,6 +10,7 @@
 #include "server/export/export.h"
 #include "server/export/former_lease.h"
 #include "server/state/client.h"
+#include "server/state/deleg.h"
 #include "server/state/open.h"
 #include "server/state/stateid.h"
 #include "tests/unit/server/nfs4/fake.h"
@@ -627,6 +628,27 @@ fs_forget(struct inode *inode, uint64_t offset, uint64_t len)
 }
 
 /* ---- layout/, state/, conf/ ---- */
+
+nfsstat4
+deleg_make_way(struct mds *mds, struct inode *inode, struct client *client, enum deleg_need need)
+{
+	(void)mds;
+	(void)client;
+	(void)need;
+	ck_assert(fake_unlocked(inode));
+	fake->deleg_ways++;
+	fake->deleg_of = inode;
+	return fake->deleg_in_way ? NFS4ERR_DELAY : NFS4_OK;
+}
+
+bool
+deleg_clear_locked(const struct inode *inode, const struct client *client, enum deleg_need need)
+{
+	(void)inode;
+	(void)client;
+	(void)need;
+	return !fake->deleg_in_way;
+}
 
 nfsstat4
 layout_make_way(struct mds *mds, struct inode *inode, struct client *client, enum layout_need need, uint64_t offset,

@@ -44,6 +44,9 @@ struct fake {
 	uint8_t reply[FAKE_REPLY];
 
 	/* what fakes answer */
+	bool deleg_in_way;		/* deleg_make_way(): DELAY */
+	unsigned deleg_ways;		/* how often it was asked ... */
+	const struct inode *deleg_of;	/* ... last about this one */
 	bool readonly, grace, visible, by_open, open, in_way, contended;
 	unsigned clear_after;		/* layout_clear_locked() says no so many times */
 	bool writers_wait;		/* layout_writers_wait() */

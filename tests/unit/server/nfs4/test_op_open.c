@@ -6,6 +6,7 @@
 
 #include "proto/nfs4/attrs.h"
 #include "tests/unit/server/nfs4/open_fake.h"
+#include "tests/unit/server/state/fake_deleg.h"
 
 /* With attributes A (NULL: none), and VERF for EXCLUSIVE4_1. */
 static nfsstat4
@@ -101,7 +102,6 @@ START_TEST(claims_and_grace)
 	struct open_fake_file *f = open_fake_add("f", S_IFREG | 0444, 1000);
 	OPEN4args *a;
 	static const struct { open_claim_type4 claim; nfsstat4 want; } t[] = {
-		{ CLAIM_DELEGATE_CUR, NFS4ERR_BAD_STATEID }, { CLAIM_DELEG_CUR_FH, NFS4ERR_BAD_STATEID },
 		{ CLAIM_DELEGATE_PREV, NFS4ERR_RECLAIM_BAD }, { CLAIM_DELEG_PREV_FH, NFS4ERR_RECLAIM_BAD },
 		{ 99, NFS4ERR_INVAL },
 	};
@@ -128,6 +128,187 @@ START_TEST(claims_and_grace)
 	fake_grace = false;
 	of->client[1].reclaim_complete = false;
 	ck_assert_int_eq(open_fake_open(NULL, 1, 0), NFS4ERR_GRACE);	/* 18.51.3 */
+}
+END_TEST
+
+/* What the last OPEN said of its delegation. */
+static stateid4
+deleg_sid(void)
+{
+	const open_delegation4 *d = &open_fake_ok()->delegation;
+
+	return d->delegation_type == OPEN_DELEGATE_WRITE || d->delegation_type == OPEN_DELEGATE_WRITE_ATTRS_DELEG ?
+	    d->open_delegation4_u.write.stateid : d->open_delegation4_u.read.stateid;
+}
+
+static nfsstat4
+do_delegreturn(stateid4 sid)
+{
+	of->arg.nfs_argop4_u.opdelegreturn.deleg_stateid = sid;
+	return open_fake_run(op_delegreturn);
+}
+
+/* Given by one, recalled for another, opened by it while it is recalled, returned. */
+START_TEST(delegation)
+{
+	struct open_fake_file *f = open_fake_add("f", S_IFREG | 0666, 1000);
+	OPEN4args *a;
+
+	ck_assert_int_eq(open_fake_open("f", 3, 0), NFS4_OK);
+	ck_assert_int_eq(open_fake_ok()->delegation.delegation_type, OPEN_DELEGATE_WRITE);
+	stateid4 open = open_fake_ok()->stateid, deleg = deleg_sid();
+	ck_assert_int_eq(open_fake_close(open), NFS4_OK);
+	ck_assert_uint_eq(of->layouts_closed, 0);	/* it is as good as an open */
+	open_fake_be(1, 1000);
+	ck_assert_int_eq(open_fake_open("f", 1, 0), NFS4ERR_DELAY);
+	ck_assert_uint_eq(fake_deleg_calls(OP_CB_RECALL), 1);
+	fake_deleg_answer(&of->mds, OP_CB_RECALL, NFS4_OK);
+	/* by name and by handle, of its own delegation only */
+	open_fake_be(1, 1000);
+	a = open_fake_args("f", 1, 0);
+	a->claim.claim = CLAIM_DELEGATE_CUR;
+	a->claim.open_claim4_u.delegate_cur_info.delegate_stateid = deleg;
+	a->claim.open_claim4_u.delegate_cur_info.file = (component4){ 1, (char *)(uintptr_t)"f" };
+	ck_assert_int_eq(open_fake_run(op_open), NFS4ERR_BAD_STATEID);
+	open_fake_be(0, 1000);
+	fake_grace = true;		/* subordinate to a delegation: not held up by grace (18.16.3) */
+	ck_assert_int_eq(open_fake_run(op_open), NFS4_OK);
+	ck_assert_int_eq(open_fake_ok()->delegation.delegation_type, OPEN_DELEGATE_NONE);
+	fake_grace = false;
+	open_fake_cd(f);
+	a = open_fake_args(NULL, 3, 0);
+	a->claim.claim = CLAIM_DELEG_CUR_FH;
+	a->claim.open_claim4_u.oc_delegate_stateid = deleg;
+	ck_assert_int_eq(open_fake_run(op_open), NFS4_OK);
+	open_fake_cd(f);
+	ck_assert_int_eq(do_delegreturn(open), NFS4ERR_BAD_STATEID);
+	ck_assert_int_eq(do_delegreturn(deleg), NFS4_OK);
+	ck_assert_int_eq(do_delegreturn(deleg), NFS4ERR_BAD_STATEID);
+	fake_workers_run();
+	open_fake_be(1, 1000);
+	ck_assert_int_eq(open_fake_open("f", 1, 0), NFS4_OK);
+}
+END_TEST
+
+/* RFC 9754 4; at 4.1 the flags are none. */
+START_TEST(open_xor_delegation)
+{
+	const uint32_t xor = OPEN4_SHARE_ACCESS_WANT_OPEN_XOR_DELEGATION, times = OPEN4_SHARE_ACCESS_WANT_DELEG_TIMESTAMPS;
+	static const stateid4 none;
+	struct open_fake_file *f = open_fake_add("f", S_IFREG | 0666, 1000);
+
+	ck_assert_int_eq(open_fake_open("f", 1 | xor, 0), NFS4ERR_INVAL);
+	ck_assert_int_eq(open_fake_open("f", 1 | times, 0), NFS4ERR_INVAL);
+	of->c.minor = 2;
+	ck_assert_int_eq(open_fake_open("f", 3 | xor | times, 0), NFS4_OK);
+	ck_assert_int_eq(open_fake_ok()->delegation.delegation_type, OPEN_DELEGATE_WRITE_ATTRS_DELEG);
+	ck_assert(open_fake_ok()->rflags & OPEN4_RESULT_NO_OPEN_STATEID);
+	ck_assert(!memcmp(&open_fake_ok()->stateid, &none, sizeof none));
+	ck_assert_uint_eq(of->client[0].nstates, 1);
+	ck_assert_int_eq(do_delegreturn(deleg_sid()), NFS4_OK);
+	fake_workers_run();
+	ck_assert_uint_eq(of->layouts_closed, 1);
+	/* denials are an open's */
+	open_fake_be(0, 1000);
+	ck_assert_int_eq(open_fake_open("f", 3 | xor, OPEN4_SHARE_DENY_WRITE), NFS4_OK);
+	ck_assert(!(open_fake_ok()->rflags & OPEN4_RESULT_NO_OPEN_STATEID));
+	stateid4 open = open_fake_ok()->stateid;
+	open_fake_cd(f);
+	ck_assert_int_eq(do_delegreturn(deleg_sid()), NFS4_OK);
+	ck_assert_int_eq(open_fake_close(open), NFS4_OK);
+	fake_workers_run();
+	/* an owner that has it open keeps the stateid; so does one whose delegation does not cover the access */
+	open_fake_be(0, 1000);
+	ck_assert_int_eq(open_fake_open("f", 3 | xor | OPEN4_SHARE_ACCESS_WANT_READ_DELEG, 0), NFS4_OK);
+	ck_assert_int_eq(open_fake_ok()->delegation.delegation_type, OPEN_DELEGATE_READ);
+	ck_assert(!(open_fake_ok()->rflags & OPEN4_RESULT_NO_OPEN_STATEID));
+	open_fake_be(0, 1000);
+	ck_assert_int_eq(open_fake_open("f", 3 | xor | OPEN4_SHARE_ACCESS_WANT_WRITE_DELEG, 0), NFS4_OK);
+	ck_assert_int_eq(open_fake_ok()->delegation.delegation_type, OPEN_DELEGATE_WRITE);
+	ck_assert(!(open_fake_ok()->rflags & OPEN4_RESULT_NO_OPEN_STATEID));
+	ck_assert_uint_eq(open_fake_ok()->stateid.seqid, 2);
+}
+END_TEST
+
+START_TEST(delegation_reclaimed)
+{
+	struct open_fake_file *f = open_fake_add("f", S_IFREG | 0666, 1000);
+	OPEN4args *a;
+
+	fake_grace = true;
+	open_fake_cd(f);
+	a = open_fake_args(NULL, 3, 0);
+	a->claim.claim = CLAIM_PREVIOUS;
+	a->claim.open_claim4_u.delegate_type = 6;
+	ck_assert_int_eq(open_fake_run(op_open), NFS4ERR_INVAL);
+	a->claim.open_claim4_u.delegate_type = OPEN_DELEGATE_WRITE;
+	ck_assert_int_eq(open_fake_run(op_open), NFS4_OK);
+	ck_assert_int_eq(open_fake_ok()->delegation.delegation_type, OPEN_DELEGATE_WRITE);
+	ck_assert(!open_fake_ok()->delegation.open_delegation4_u.write.recall);
+	fake_grace = false;
+}
+END_TEST
+
+/* The stateid of a delegation reads, and writes if it is for that. */
+START_TEST(deleg_io)
+{
+	struct open_fake_file *f = open_fake_add("f", S_IFREG | 0666, 1000);
+	bool by_open;
+
+	ck_assert_int_eq(open_fake_open("f", 1, 0), NFS4_OK);
+	stateid4 sid = deleg_sid();
+	ck_assert_int_eq(state_check_io(&of->c, &sid, f->inode, false, &by_open), NFS4_OK);
+	ck_assert(by_open);
+	ck_assert_int_eq(state_check_io(&of->c, &sid, f->inode, true, &by_open), NFS4ERR_OPENMODE);
+	of->c.cred.uid = 17;
+	ck_assert_int_eq(state_check_io(&of->c, &sid, f->inode, false, &by_open), NFS4_OK);
+	ck_assert(!by_open);		/* whose rights were not looked at */
+	open_fake_be(0, 1000);
+	ck_assert_int_eq(open_fake_open("f", 2, 0), NFS4_OK);
+	sid = deleg_sid();
+	ck_assert_int_eq(state_check_io(&of->c, &sid, f->inode, true, &by_open), NFS4_OK);
+	ck_assert(by_open);
+	ck_assert_int_eq(state_check_io(&of->c, &sid, f->inode, false, &by_open), NFS4_OK);
+	ck_assert(!by_open);
+	open_fake_be(1, 1000);
+	ck_assert_int_eq(state_check_io(&of->c, &sid, f->inode, true, &by_open), NFS4ERR_BAD_STATEID);
+}
+END_TEST
+
+START_TEST(want_delegation)
+{
+	struct open_fake_file *f = open_fake_add("f", S_IFREG | 0666, 1000), *dir = &of->file[0];
+	WANT_DELEGATION4args *a = &of->arg.nfs_argop4_u.opwant_delegation;
+	const open_delegation4 *d = &of->res.nfs_resop4_u.opwant_delegation.WANT_DELEGATION4res_u.wdr_resok4;
+
+	of->arg.nfs_argop4_u.opwant_delegation = (WANT_DELEGATION4args){ .wda_claim.dc_claim = CLAIM_FH };
+	open_fake_cd(f);
+	ck_assert_int_eq(open_fake_run(op_want_delegation), NFS4ERR_INVAL);
+	a->wda_want = OPEN4_SHARE_ACCESS_WANT_NO_DELEG;
+	ck_assert_int_eq(open_fake_run(op_want_delegation), NFS4ERR_INVAL);
+	a->wda_want = OPEN4_SHARE_ACCESS_WANT_READ_DELEG | 3;	/* 18.49.3: the access bits are ignored */
+	ck_assert_int_eq(open_fake_run(op_want_delegation), NFS4_OK);
+	ck_assert_int_eq(d->delegation_type, OPEN_DELEGATE_READ);
+	ck_assert_int_eq(do_delegreturn(d->open_delegation4_u.read.stateid), NFS4_OK);
+	fake_workers_run();
+	open_fake_be(1, 1000);
+	ck_assert_int_eq(open_fake_open("f", 2 | OPEN4_SHARE_ACCESS_WANT_NO_DELEG, 0), NFS4_OK);
+	open_fake_be(0, 1000);
+	open_fake_cd(f);
+	of->arg.nfs_argop4_u.opwant_delegation = (WANT_DELEGATION4args){ .wda_want = OPEN4_SHARE_ACCESS_WANT_READ_DELEG |
+	    OPEN4_SHARE_ACCESS_WANT_PUSH_DELEG_WHEN_UNCONTENDED, .wda_claim.dc_claim = CLAIM_FH };
+	ck_assert_int_eq(open_fake_run(op_want_delegation), NFS4_OK);
+	ck_assert_int_eq(d->delegation_type, OPEN_DELEGATE_NONE_EXT);
+	ck_assert_int_eq(d->open_delegation4_u.od_whynone.ond_why, WND4_CONTENTION);
+	ck_assert(!d->open_delegation4_u.od_whynone.open_none_delegation4_u.ond_server_will_push_deleg);
+	open_fake_cd(dir);
+	ck_assert_int_eq(open_fake_run(op_want_delegation), NFS4_OK);
+	ck_assert_int_eq(d->open_delegation4_u.od_whynone.ond_why, WND4_IS_DIR);
+	fake_grace = true;
+	ck_assert_int_eq(open_fake_run(op_want_delegation), NFS4ERR_GRACE);
+	a->wda_claim.dc_claim = CLAIM_DELEG_PREV_FH;
+	ck_assert_int_eq(open_fake_run(op_want_delegation), NFS4ERR_RECLAIM_BAD);
+	fake_grace = false;
 }
 END_TEST
 
@@ -363,6 +544,24 @@ START_TEST(downgrade)
 }
 END_TEST
 
+static void
+deleg_setup(void)
+{
+	open_fake_setup();
+	fake_deleg_init(&of->mds);
+}
+
+static void
+deleg_teardown(void)
+{
+	struct delegs *delegs = of->mds.delegs;
+
+	open_fake_teardown();
+	ck_assert_uint_eq(delegs->n, 0);
+	ck_assert_ptr_null(fd.lease);
+	free(delegs);
+}
+
 int
 main(void)
 {
@@ -381,6 +580,14 @@ main(void)
 	tcase_add_test(tc, close_and_current);
 	tcase_add_test(tc, by_handle_without_a_name);
 	tcase_add_test(tc, downgrade);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("delegations");
+	tcase_add_checked_fixture(tc, deleg_setup, deleg_teardown);
+	tcase_add_test(tc, delegation);
+	tcase_add_test(tc, open_xor_delegation);
+	tcase_add_test(tc, delegation_reclaimed);
+	tcase_add_test(tc, deleg_io);
+	tcase_add_test(tc, want_delegation);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
