@@ -202,6 +202,7 @@ libserver_la_SOURCES = \
 	server/state/client.h \
 	server/state/deleg.c \
 	server/state/deleg.h \
+	server/state/deleg_attr.c \
 	server/state/deleg_give.c \
 	server/state/deleg_recall.c \
 	server/state/file.c \

@@ -253,6 +253,30 @@ get_mode_masked(XDR *x, void *p)
 _Static_assert(offsetof(struct nfs_attrs, mode_set_masked_mask) ==
     offsetof(struct nfs_attrs, mode_set_masked_value) + 4, "mode_masked4");
 
+/* open_arguments4 (RFC 9754 3.1): five bitmaps of one word, or none. */
+static bool
+put_open_args(XDR *x, const void *p)
+{
+	const uint32_t *v = p;
+	bool ok = true;
+	for (unsigned i = 0; i < 5; i++)
+		ok = ok && ax_put_u32(x, v[i] != 0) && (!v[i] || ax_put_u32(x, v[i]));
+	return ok;
+}
+
+static bool
+get_open_args(XDR *x, void *p)
+{
+	uint32_t *v = p;
+	for (unsigned i = 0; i < 5; i++) {
+		struct attr_mask m;
+		if (!get_mask(x, &m))
+			return false;
+		v[i] = m.w[0];
+	}
+	return true;
+}
+
 /* ---- the table ---- */
 
 enum { SET = 1, WRITE_ONLY = 2 };
@@ -322,12 +346,15 @@ static const struct attr_row rows[ATTR_WORDS * 32] = {
 	ROW(FATTR4_SPACE_FREED, u64, space_freed, 0),
 	ROW(FATTR4_CHANGE_ATTR_TYPE, u32, change_attr_type, 0),
 	ROW(FATTR4_XATTR_SUPPORT, bool, xattr_support, 0),
+	ROW(FATTR4_TIME_DELEG_ACCESS, time, time_deleg_access, SET | WRITE_ONLY),
+	ROW(FATTR4_TIME_DELEG_MODIFY, time, time_deleg_modify, SET | WRITE_ONLY),
+	ROW(FATTR4_OPEN_ARGUMENTS, open_args, open_arguments, 0),
 };
 
 /* The same as masks; test_attrs.c holds them against the table. */
-const struct attr_mask attrs_known = { { 0xfcffafff, 0x40fdbe3e, 0x0004ec02 } };
-const struct attr_mask attrs_settable = { { 0x00000010, 0x00410032, 0x00000400 } };
-const struct attr_mask attrs_writeonly = { { 0x00000000, 0x00410000, 0x00000400 } };
+const struct attr_mask attrs_known = { { 0xfcffafff, 0x40fdbe3e, 0x0074ec02 } };
+const struct attr_mask attrs_settable = { { 0x00000010, 0x00410032, 0x00300400 } };
+const struct attr_mask attrs_writeonly = { { 0x00000000, 0x00410000, 0x00300400 } };
 
 bool
 attrs_row_flags(unsigned bit, bool *set, bool *writeonly)

@@ -12,6 +12,13 @@
 
 #include "proto/x/nfs4.h"
 
+/* RFC 9754 */
+#define FATTR4_TIME_DELEG_ACCESS 84
+#define FATTR4_TIME_DELEG_MODIFY 85
+#define FATTR4_OPEN_ARGUMENTS 86
+#define OPEN_ARGS_SHARE_ACCESS_WANT_DELEG_TIMESTAMPS 20
+#define OPEN_ARGS_SHARE_ACCESS_WANT_OPEN_XOR_DELEGATION 21
+
 /* Attributes 0 to 95; RFC 8881, 7862, 8276 and 9754 end at 87. */
 #define ATTR_WORDS 3
 struct attr_mask {
@@ -70,6 +77,8 @@ struct nfs_attrs {
 	uint64_t space_freed;		/* (78) */
 	uint32_t change_attr_type;	/* (79) */
 	bool xattr_support;		/* RFC 8276 8.2.1 (82) */
+	nfstime4 time_deleg_access, time_deleg_modify;	/* (84), (85): SETATTR and CB_GETATTR only */
+	uint32_t open_arguments[5];	/* (86): bitmaps of shares, denials, wants, claims, ways to create; all fit into a word */
 };
 
 /* Every attribute that has an encoder; what a server may put into supported_attrs. */

@@ -263,8 +263,8 @@ cb_session_changed(struct mds *mds, struct session *session)
 }
 
 static void
-cb_send_by(struct mds *mds, struct client *client, struct session *only, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
-    uint32_t timeout_ms, cb_done_fn *done, void *done_arg)
+cb_start(struct mds *mds, struct client *client, struct session *only, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
+    uint32_t timeout_ms, cb_take_fn *take, cb_done_fn *done, void *done_arg)
 {
 	struct cb_call *call = malloc(sizeof *call);
 	if (!call || !cb_call_encode(call, arg)) {
@@ -276,6 +276,7 @@ cb_send_by(struct mds *mds, struct client *client, struct session *only, const n
 	call->mds = mds;
 	call->client = client_get(client);
 	call->only = only ? session_get(only) : NULL;
+	call->take = take;
 	call->done = done;
 	call->done_arg = done_arg;
 	call->deadline_ms = mds_now_ms() + timeout_ms;
@@ -291,13 +292,20 @@ void
 cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
     uint32_t timeout_ms, cb_done_fn *done, void *done_arg)
 {
-	cb_send_by(mds, client, NULL, arg, refs, nrefs, timeout_ms, done, done_arg);
+	cb_start(mds, client, NULL, arg, refs, nrefs, timeout_ms, NULL, done, done_arg);
 }
 
 void
 cb_send_session(struct mds *mds, struct session *session, const nfs_cb_argop4 *arg, uint32_t timeout_ms, cb_done_fn *done, void *done_arg)
 {
-	cb_send_by(mds, session->client, session, arg, NULL, 0, timeout_ms, done, done_arg);
+	cb_start(mds, session->client, session, arg, NULL, 0, timeout_ms, NULL, done, done_arg);
+}
+
+void
+cb_ask(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, uint32_t timeout_ms, cb_take_fn *take, cb_done_fn *done,
+    void *done_arg)
+{
+	cb_start(mds, client, NULL, arg, NULL, 0, timeout_ms, take, done, done_arg);
 }
 
 /* ---- answers ---- */
@@ -435,7 +443,7 @@ cb_replied(struct rpc_peer *peer, void *arg, int status, uint8_t *body, uint32_t
 	q->flight = NULL;
 	if (q->current && status == 0) {
 		nfsstat4 op_status = NFS4_OK;
-		enum cb_outcome outcome = cb_reply_parse(body, len, s->id, q->seqid, f->probe, q->current->op, &op_status);
+		enum cb_outcome outcome = cb_reply_parse(body, len, s->id, q->seqid, f->probe, q->current, &op_status);
 		cb_land_answer(q, f, outcome, op_status, &l);
 	} else if (q->current) {
 		cb_land_error(s, q, f, status, &l);

@@ -42,6 +42,14 @@ void cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, c
 /* The same on this session and no other (CB_RECALL_SLOT is about it). */
 void cb_send_session(struct mds *mds, struct session *session, const nfs_cb_argop4 *arg, uint32_t timeout_ms, cb_done_fn *done, void *done_arg);
 
+/*
+ * The same for one whose result is wanted: TAKE sees the operation's result, whatever its status, before DONE and only if one came.  Called with a session's lock held: it takes what
+ * it needs into DONE_ARG, and nothing else.
+ */
+typedef void cb_take_fn(void *arg, const nfs_cb_resop4 *res);
+void cb_ask(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, uint32_t timeout_ms, cb_take_fn *take, cb_done_fn *done,
+    void *done_arg);
+
 /* Has CLIENT a live backchannel?  With state_lock held it stays so. */
 bool cb_path_locked(const struct client *client);
 

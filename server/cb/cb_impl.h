@@ -19,6 +19,7 @@ struct cb_call {
 	struct mds *mds;
 	struct client *client;		/* referenced */
 	struct session *only;		/* referenced; NULL: any of the client's */
+	cb_take_fn *take;		/* NULL: only the status is of interest */
 	cb_done_fn *done;
 	void *done_arg;
 	int status;
@@ -62,9 +63,9 @@ enum cb_outcome {
 	CB_REFUSED,		/* the client wants no callbacks here */
 };
 
-/* The reply's body; PROBE: CB_SEQUENCE was alone. */
+/* The reply's body; PROBE: CB_SEQUENCE was alone, without CALL's operation. */
 enum cb_outcome cb_reply_parse(uint8_t *body, uint32_t len, const uint8_t *sessionid, uint32_t seqid, bool probe,
-    uint32_t op, nfsstat4 *op_status);
+    const struct cb_call *call, nfsstat4 *op_status);
 
 /* The arguments of ARG into CALL.  False: too long. */
 bool cb_call_encode(struct cb_call *call, const nfs_cb_argop4 *arg);

@@ -102,8 +102,8 @@ cb_sequence_error(nfsstat4 status)
 }
 
 enum cb_outcome
-cb_reply_parse(uint8_t *body, uint32_t len, const uint8_t *sessionid, uint32_t seqid, bool probe, uint32_t op,
-    nfsstat4 *op_status)
+cb_reply_parse(uint8_t *body, uint32_t len, const uint8_t *sessionid, uint32_t seqid, bool probe,
+    const struct cb_call *call, nfsstat4 *op_status)
 {
 	struct compound_results results;
 	struct arena arena;
@@ -125,11 +125,13 @@ cb_reply_parse(uint8_t *body, uint32_t len, const uint8_t *sessionid, uint32_t s
 		goto out;
 	outcome = CB_STEP;
 	memset(&res, 0, sizeof res);
-	if (!probe && compound_cb_res_get(&results, op, &res) == 0) {
+	if (!probe && compound_cb_res_get(&results, call->op, &res) == 0) {
 		/* Every result begins with its status. */
 		*op_status = res.nfs_cb_resop4_u.opcbillegal.status;
 		if (*op_status != NFS4ERR_RETRY_UNCACHED_REP)
 			outcome = CB_ANSWERED;
+		if (outcome == CB_ANSWERED && call->take)
+			call->take(call->done_arg, &res);
 	}
 out:
 	arena_destroy(&arena);

@@ -21,7 +21,7 @@
 #define SET0 B(FATTR4_SIZE)
 #define SET1 (B(FATTR4_MODE) | B(FATTR4_OWNER) | B(FATTR4_OWNER_GROUP) | B(FATTR4_TIME_ACCESS_SET) | \
 	B(FATTR4_TIME_MODIFY_SET))
-#define SET2 B(FATTR4_MODE_SET_MASKED)
+#define SET2 (B(FATTR4_MODE_SET_MASKED) | B(FATTR4_TIME_DELEG_ACCESS) | B(FATTR4_TIME_DELEG_MODIFY))
 
 /* From statx(2). */
 #define STAT0 (B(FATTR4_TYPE) | B(FATTR4_CHANGE) | B(FATTR4_SIZE) | B(FATTR4_FILEID))
@@ -43,7 +43,7 @@
 #define CONST1 (B(FATTR4_NO_TRUNC) | B(FATTR4_TIME_DELTA) | B(FATTR4_MOUNTED_ON_FILEID) | \
 	B(FATTR4_FS_LAYOUT_TYPES))
 #define CONST2 (B(FATTR4_LAYOUT_BLKSIZE) | B(FATTR4_SUPPATTR_EXCLCREAT) | B(FATTR4_CLONE_BLKSIZE) | \
-	B(FATTR4_CHANGE_ATTR_TYPE) | B(FATTR4_XATTR_SUPPORT))
+	B(FATTR4_CHANGE_ATTR_TYPE) | B(FATTR4_XATTR_SUPPORT) | B(FATTR4_OPEN_ARGUMENTS))
 
 const struct attr_mask attr_supported = { { CONST0 | STAT0 | SPACE0 | SET0, CONST1 | STAT1 | SPACE1 | SET1,
     CONST2 | SET2 } };
@@ -171,6 +171,20 @@ fsid_of(const struct export *export)
 	return (fsid4){ .major = (uint64_t)1 << 32 | export->id, .minor = export->layout_type };
 }
 
+/*
+ * What OPEN takes (RFC 9754 3.1), the bits being the values: shares, denials, what is wanted of delegations, claims, ways to create.  Not the promises of
+ * signals and pushes, which are never made, nor the claims and the way to create that are declined (op_open.c, open_file.c).
+ */
+#define V(value) (1u << (value))
+static const uint32_t open_args[5] = {
+	V(OPEN4_SHARE_ACCESS_READ) | V(OPEN4_SHARE_ACCESS_WRITE) | V(OPEN4_SHARE_ACCESS_BOTH),
+	V(OPEN4_SHARE_DENY_NONE) | V(OPEN4_SHARE_DENY_READ) | V(OPEN4_SHARE_DENY_WRITE) | V(OPEN4_SHARE_DENY_BOTH),
+	V(3) | V(4) | V(5) |	/* any, none, cancel */
+	    V(OPEN_ARGS_SHARE_ACCESS_WANT_DELEG_TIMESTAMPS) | V(OPEN_ARGS_SHARE_ACCESS_WANT_OPEN_XOR_DELEGATION),
+	V(CLAIM_NULL) | V(CLAIM_PREVIOUS) | V(CLAIM_DELEGATE_CUR) | V(CLAIM_FH) | V(CLAIM_DELEG_CUR_FH),
+	V(UNCHECKED4) | V(GUARDED4) | V(EXCLUSIVE4_1),
+};
+
 /* What costs nothing: set always, the mask says what is sent. */
 static void
 fill_const(struct compound *c, struct inode *inode, struct nfs_attrs *a)
@@ -199,6 +213,7 @@ fill_const(struct compound *c, struct inode *inode, struct nfs_attrs *a)
 	a->clone_blksize = export ? export->block_size : 0;
 	a->xattr_support = fs_xattr_supported(inode);
 	a->change_attr_type = NFS4_CHANGE_TYPE_IS_MONOTONIC_INCR;
+	memcpy(a->open_arguments, open_args, sizeof open_args);
 }
 
 nfsstat4
@@ -225,4 +240,12 @@ attr_change_info(change_info4 *info, const struct fs_change *change)
 	info->atomic = FALSE;
 	info->before = change->before;
 	info->after = change->after;
+}
+
+bool
+attr_time_counts(struct timespec *t, const struct statx_timestamp *has, const struct timespec *now)
+{
+	if (t->tv_sec > now->tv_sec || (t->tv_sec == now->tv_sec && t->tv_nsec > now->tv_nsec))
+		*t = *now;
+	return t->tv_sec > has->tv_sec || (t->tv_sec == has->tv_sec && t->tv_nsec > has->tv_nsec);
 }

@@ -16,6 +16,8 @@ attr_exclcreat(void)
 	attr_clear(&m, FATTR4_TIME_ACCESS_SET);
 	attr_clear(&m, FATTR4_TIME_MODIFY_SET);
 	attr_clear(&m, FATTR4_MODE_SET_MASKED);		/* SETATTR only (6.2.5) */
+	attr_clear(&m, FATTR4_TIME_DELEG_ACCESS);	/* and these (RFC 9754 5) */
+	attr_clear(&m, FATTR4_TIME_DELEG_MODIFY);
 	return m;
 }
 
@@ -24,7 +26,7 @@ struct attr_mask attr_supported_at(uint32_t minor);
 
 /*
  * Fill A with what WANT asks of INODE (system calls only for what is needed).  Strings come from the arena.
- * CB_GETATTR-like refinement does not exist: layouts never change size behind our back (plain).
+ * What a client with a write delegation knows better is not in it: op_attr.c (GETATTR asks it; READDIR does not).
  */
 nfsstat4 attr_get(struct compound *c, struct inode *inode, const struct attr_mask *want, struct nfs_attrs *a);
 
@@ -38,6 +40,9 @@ nfsstat4 attr_to_setattr(struct compound *c, const fattr4 *fattr, struct fs_seta
 
 /* Type by S_IFMT bits. */
 nfs_ftype4 attr_type(mode_t mode);
+
+/* Is T, a time that a client keeps with its delegation, later than what the file HAS?  In the future it becomes NOW (RFC 9754 5). */
+bool attr_time_counts(struct timespec *t, const struct statx_timestamp *has, const struct timespec *now);
 
 /* change_info4 */
 void attr_change_info(change_info4 *info, const struct fs_change *change);

@@ -100,6 +100,23 @@ times_parse(const struct nfs_attrs *a, struct fs_setattr *set)
 	return status;
 }
 
+/* RFC 9754 5: of SETATTR alone, instead of the others; op_setattr.c looks at who may. */
+static nfsstat4
+deleg_times_parse(const struct nfs_attrs *a, struct fs_setattr *set, bool setattr)
+{
+	bool atime = attr_has(&a->mask, FATTR4_TIME_DELEG_ACCESS), mtime = attr_has(&a->mask, FATTR4_TIME_DELEG_MODIFY);
+
+	if (!atime && !mtime)
+		return NFS4_OK;
+	if (!setattr || set->what & (FS_SET_ATIME | FS_SET_MTIME) || (atime && a->time_deleg_access.nseconds >= 1000000000) ||
+	    (mtime && a->time_deleg_modify.nseconds >= 1000000000))
+		return NFS4ERR_INVAL;
+	set->what |= (atime ? FS_SET_ATIME : 0) | (mtime ? FS_SET_MTIME : 0);
+	set->atime = (struct timespec){ .tv_sec = a->time_deleg_access.seconds, .tv_nsec = a->time_deleg_access.nseconds };
+	set->mtime = (struct timespec){ .tv_sec = a->time_deleg_modify.seconds, .tv_nsec = a->time_deleg_modify.nseconds };
+	return NFS4_OK;
+}
+
 static nfsstat4
 owners_parse(const struct nfs_attrs *a, struct fs_setattr *set)
 {
@@ -139,6 +156,8 @@ attr_to_setattr(struct compound *c, const fattr4 *fattr, struct fs_setattr *set,
 		status = owners_parse(&a, set);
 	if (status == NFS4_OK)
 		status = times_parse(&a, set);
+	if (status == NFS4_OK)
+		status = deleg_times_parse(&a, set, mode_mask != NULL);
 	return status;
 }
 

@@ -1,9 +1,12 @@
 /* GETATTR, VERIFY, NVERIFY, ACCESS (RFC 8881 18.7, 18.31, 18.15, 18.1). SETATTR: op_setattr.c. */
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/nfs4/status.h"
 #include "server/nfs4/attr.h"
+#include "server/state/deleg.h"
 
 static bool
 mask_meets(const struct attr_mask *a, const struct attr_mask *b)
@@ -14,10 +17,61 @@ mask_meets(const struct attr_mask *a, const struct attr_mask *b)
 	return false;
 }
 
+/* What a client with a write delegation may know better (RFC 8881 10.4.3, RFC 9754 5). */
+static const struct attr_mask delegated = { { 1u << FATTR4_CHANGE | 1u << FATTR4_SIZE,
+    1u << (FATTR4_SPACE_USED - 32) | 1u << (FATTR4_TIME_ACCESS - 32) | 1u << (FATTR4_TIME_METADATA - 32) | 1u << (FATTR4_TIME_MODIFY - 32),
+    0 } };
+
+/*
+ * It is modified there: so it is here, with its times, and the change attribute that follows from them; they do not go back when the delegation is lost.  Times
+ * that the client keeps (RFC 9754) are taken if they are later than ours, and not in the future.
+ */
+static int
+seen_note(struct compound *c, const struct fs_stat *st, struct deleg_seen *seen)
+{
+	static const struct fs_cred root;
+	struct fs_setattr set = { .what = FS_SET_MTIME, .mtime = { .tv_nsec = UTIME_NOW } };
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (seen->has_times) {
+		if (attr_time_counts(&seen->mtime, &st->stx.stx_mtime, &now))
+			set.mtime = seen->mtime;
+		if (attr_time_counts(&seen->atime, &st->stx.stx_atime, &now)) {
+			set.what |= FS_SET_ATIME;
+			set.atime = seen->atime;
+		}
+	}
+	int err = fs_setattr(c->cur, &root, &set, true);
+	if (err == 0)
+		deleg_getattr_told(c->mds, c->cur, c->client);
+	return err;
+}
+
+static nfsstat4
+getattr_delegated(struct compound *c, struct deleg_seen *seen)
+{
+	struct fs_stat st;
+
+	nfsstat4 status = deleg_getattr(c->mds, c->cur, c->client, seen);
+	if (status != NFS4_OK || !seen->valid)
+		return status;
+	int err = fs_getattr(c->cur, &st);
+	if (err < 0)
+		return nfs4_status(err);
+	/* Another size is a modification, too. */
+	if ((!seen->modified && seen->size == st.stx.stx_size) || seen->told)
+		return NFS4_OK;
+	if (c->on_loop)
+		return OP_WORKER;
+	return nfs4_status(seen_note(c, &st, seen));
+}
+
 nfsstat4
 op_getattr(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 {
 	fattr4 *out = &res->nfs_resop4_u.opgetattr.GETATTR4res_u.resok4.obj_attributes;
+	struct deleg_seen seen = { 0 };
 	struct attr_mask want;
 	struct nfs_attrs a;
 
@@ -25,9 +79,15 @@ op_getattr(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	/* Attributes that can only be set (RFC 8881 5.5); unknown ones are left out (18.7.3). */
 	if (mask_meets(&want, &attrs_writeonly))
 		return NFS4ERR_INVAL;
-	nfsstat4 status = attr_get(c, c->cur, &want, &a);
+	nfsstat4 status = NFS4_OK;
+	if (deleg_any(c->cur) && mask_meets(&want, &delegated))
+		status = getattr_delegated(c, &seen);
+	if (status == NFS4_OK)
+		status = attr_get(c, c->cur, &want, &a);
 	if (status != NFS4_OK)
 		return status;
+	if (seen.valid)
+		a.size = seen.size;
 	return attrs_to_fattr4(out, &a, &c->arena) ? NFS4_OK : NFS4ERR_DELAY;
 }
 

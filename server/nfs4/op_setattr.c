@@ -2,9 +2,13 @@
  * SETATTR (RFC 8881 18.30).  Attributes are set in steps, so that the mask in the
  * reply tells exactly what was done when a later step fails.
  */
+#include <time.h>
+
+#include "include/cleanup.h"
 #include "proto/nfs4/status.h"
 #include "server/export/export.h"
 #include "server/export/former_lease.h"
+#include "server/mds.h"
 #include "server/nfs4/attr.h"
 #include "server/nfs4/way.h"
 #include "server/state/deleg.h"
@@ -108,6 +112,53 @@ mode_merge(struct compound *c, struct fs_setattr *set, mode_t mask)
 	return NFS4_OK;
 }
 
+#define DELEG_TIMES (1u << (FATTR4_TIME_DELEG_ACCESS - 64) | 1u << (FATTR4_TIME_DELEG_MODIFY - 64))
+
+/* Has the client a delegation, by this stateid, with the times that it sets (RFC 9754 5)? */
+static nfsstat4
+deleg_times_check(struct compound *c, const stateid4 *stateid, const struct attr_mask *asked)
+{
+	stateid4 sid = *stateid;
+	struct state_obj *obj;
+
+	if (!(asked->w[2] & DELEG_TIMES))
+		return NFS4_OK;
+	nfsstat4 status = compound_resolve_stateid(c, &sid);
+	if (status != NFS4_OK)
+		return status;
+	LOCK_SCOPE(&c->mds->state_lock);
+	status = state_find_locked(c->mds, c->client, &sid, STATE_DELEG, c->cur, &obj);
+	if (status != NFS4_OK)
+		return status;
+	const struct deleg *deleg = (struct deleg *)obj;
+	return deleg->times && (deleg->write || !attr_has(asked, FATTR4_TIME_DELEG_MODIFY)) ? NFS4_OK : NFS4ERR_BAD_STATEID;
+}
+
+/*
+ * RFC 9754 5: earlier ones are ignored.  A time of access alone must not move ctime, which no system call can do without: it is ignored, too.  Taken out of SET, as the
+ * client has its right to them by the delegation, whoever the user is.
+ */
+static int
+deleg_times_set(struct compound *c, struct fs_setattr *set)
+{
+	static const struct fs_cred root;
+	struct fs_setattr times = *set;
+	struct timespec now;
+	struct fs_stat st;
+
+	set->what &= ~(unsigned)(FS_SET_ATIME | FS_SET_MTIME);
+	times.what &= FS_SET_ATIME | FS_SET_MTIME;
+	int err = fs_getattr(c->cur, &st);
+	if (err < 0)
+		return err;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (times.what & FS_SET_ATIME && !attr_time_counts(&times.atime, &st.stx.stx_atime, &now))
+		times.what &= ~(unsigned)FS_SET_ATIME;
+	if (!(times.what & FS_SET_MTIME) || !attr_time_counts(&times.mtime, &st.stx.stx_mtime, &now))
+		return 0;
+	return fs_setattr(c->cur, &root, &times, true);
+}
+
 nfsstat4
 op_setattr(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 {
@@ -124,6 +175,8 @@ op_setattr(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		status = compound_check_rw(c);
 	if (status == NFS4_OK && set.what & FS_SET_SIZE)
 		status = size_check(c, &args->stateid, &may_write);
+	if (status == NFS4_OK)
+		status = deleg_times_check(c, &args->stateid, &asked);
 	/* 10.4.4: "sent by another client".  Nobody else is given a delegation until it is done. */
 	if (status == NFS4_OK && c->cur->type == S_IFREG)
 		status = deleg_make_way(c->mds, c->cur, c->client, DELEG_NEED_WRITE);
@@ -138,7 +191,11 @@ op_setattr(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		status = size_take(c, set.size);
 	if (status != NFS4_OK)
 		return status;
-	int err = set_steps(c, &set, may_write, &asked, done);
+	int err = 0;
+	if (asked.w[2] & DELEG_TIMES && (err = deleg_times_set(c, &set)) == 0)
+		done->w[2] |= asked.w[2] & DELEG_TIMES;
+	if (err == 0)
+		err = set_steps(c, &set, may_write, &asked, done);
 	if (set.what & FS_SET_SIZE)
 		way_drop(c->cur);
 	attr_mask_to(&res->nfs_resop4_u.opsetattr.attrsset, done);

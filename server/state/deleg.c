@@ -228,6 +228,7 @@ detach(struct mds *mds, struct deleg *deleg)
 	struct deleg_file *file = deleg->file;
 
 	deleg_recall_end_locked(deleg);
+	deleg_attr_end_locked(deleg);
 	if (!file)
 		return;
 	deleg->file = NULL;

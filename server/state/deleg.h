@@ -36,20 +36,21 @@ enum deleg_recall_state {
 	DELEG_NO_PATH,		/* sent when there is a backchannel */
 };
 
-/* A callback under way: outlives its delegation. */
+/* Callbacks under way: they outlive their delegation. */
+struct attr_call;
 struct deleg_call;
 
 /* What CB_GETATTR said. */
 struct deleg_attr {
 	uint64_t change;		/* sc of RFC 8881 10.4.3: what the client has seen, or was last told to others */
 	bool modified;			/* the client has changed the file since it was given the delegation */
-	bool asked;			/* CB_GETATTR is to be sent or on its way */
-	bool sent;
+	bool told;			/* that it is modified stands in the file's times, and so in its change */
+	unsigned failures;		/* of CB_GETATTR, in a row */
 	uint64_t heard_ms;		/* when the answer came; 0: there is none */
 	uint64_t size;
 	bool has_times;			/* RFC 9754 5 */
 	struct timespec atime, mtime;
-	struct deleg_call *call;
+	struct attr_call *call;
 };
 
 struct deleg {
@@ -170,6 +171,25 @@ void delegs_pump(struct mds *mds);
 void delegs_tick(struct mds *mds, uint64_t now_ms);
 /* CLIENT has a backchannel again.  No lock held. */
 void deleg_path_up(struct mds *mds, struct client *client);
+
+/* ---- deleg_attr.c ---- */
+
+/* What a client with a write delegation says of the file. */
+struct deleg_seen {
+	bool valid;			/* there is one, and it has said so */
+	bool modified;			/* changed there */
+	bool told;			/* and that stands in the file's times already */
+	uint64_t size;
+	bool has_times;
+	struct timespec atime, mtime;
+};
+
+/* For a GETATTR of CLIENT's: NFS4_OK; or the one who may know better is being asked, or has the delegation recalled, and NFS4ERR_DELAY.  Takes state_lock. */
+nfsstat4 deleg_getattr(struct mds *mds, struct inode *inode, const struct client *client, struct deleg_seen *seen);
+/* The file's times were moved, since it is modified. */
+void deleg_getattr_told(struct mds *mds, struct inode *inode, const struct client *client);
+/* The delegation goes. */
+void deleg_attr_end_locked(struct deleg *deleg);
 
 /* ---- private to deleg*.c ---- */
 

@@ -641,6 +641,40 @@ deleg_make_way(struct mds *mds, struct inode *inode, struct client *client, enum
 	return fake->deleg_in_way ? NFS4ERR_DELAY : NFS4_OK;
 }
 
+nfsstat4
+deleg_getattr(struct mds *mds, struct inode *inode, const struct client *client, struct deleg_seen *seen)
+{
+	(void)mds;
+	(void)inode;
+	(void)client;
+	*seen = fake->seen;
+	return fake->deleg_in_way ? NFS4ERR_DELAY : NFS4_OK;
+}
+
+void
+deleg_getattr_told(struct mds *mds, struct inode *inode, const struct client *client)
+{
+	(void)mds;
+	(void)inode;
+	(void)client;
+	fake->seen.told = true;
+}
+
+struct state_obj *fake_deleg;
+
+nfsstat4
+state_find_locked(struct mds *mds, const struct client *client, const stateid4 *sid, unsigned kinds,
+    const struct inode *inode, struct state_obj **obj)
+{
+	(void)mds;
+	(void)client;
+	(void)sid;
+	(void)inode;
+	ck_assert_uint_eq(kinds, STATE_DELEG);
+	*obj = fake_deleg;
+	return fake_deleg ? NFS4_OK : NFS4ERR_BAD_STATEID;
+}
+
 bool
 deleg_clear_locked(const struct inode *inode, const struct client *client, enum deleg_need need)
 {

@@ -9,6 +9,9 @@
 #include "server/mds.h"
 #include "server/net/conn.h"
 #include "server/nfs4/compound.h"
+#include "server/state/deleg.h"
+
+extern struct state_obj *fake_deleg;	/* what state_find_locked() finds; NULL: nothing */
 
 struct export;
 
@@ -44,6 +47,7 @@ struct fake {
 	uint8_t reply[FAKE_REPLY];
 
 	/* what fakes answer */
+	struct deleg_seen seen;		/* deleg_getattr()'s */
 	bool deleg_in_way;		/* deleg_make_way(): DELAY */
 	unsigned deleg_ways;		/* how often it was asked ... */
 	const struct inode *deleg_of;	/* ... last about this one */

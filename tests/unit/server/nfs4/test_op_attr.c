@@ -38,6 +38,90 @@ START_TEST(getattr_masks)
 }
 END_TEST
 
+/* What a client with a write delegation says of the file counts, and its change moves (RFC 8881 10.4.3). */
+START_TEST(getattr_of_a_writer)
+{
+	struct fake_node *f = fake_file(&fake->node[0], "f", "abcd");
+	fake_cd(f);
+	atomic_store(&f->inode.delegs, 1);
+	fake->seen = (struct deleg_seen){ .valid = true, .size = 4 };
+	ck_assert_int_eq(getattr(1u << FATTR4_SIZE, 0, 0), NFS4_OK);
+	ck_assert_uint_eq(fake->setattrs, 0);		/* unchanged */
+	fake->deleg_in_way = true;
+	ck_assert_int_eq(getattr(1u << FATTR4_SIZE, 0, 0), NFS4ERR_DELAY);
+	ck_assert_int_eq(getattr(0, 1u << (FATTR4_TIME_MODIFY - 32), 0), NFS4ERR_DELAY);
+	ck_assert_int_eq(getattr(1u << FATTR4_TYPE, 0, 0), NFS4_OK);	/* it would not know better */
+	fake->deleg_in_way = false;
+	/* another size is a modification, whatever it says of change */
+	fake->seen.size = 9;
+	fake->c.on_loop = true;
+	ck_assert_int_eq(getattr(1u << FATTR4_SIZE, 0, 0), OP_WORKER);
+	fake->c.on_loop = false;
+	ck_assert_int_eq(getattr(1u << FATTR4_SIZE, 0, 0), NFS4_OK);
+	ck_assert_uint_eq(fake->setattrs, 1);
+	struct nfs_attrs a;
+	ck_assert_int_eq(attrs_decode(&res.nfs_resop4_u.opgetattr.GETATTR4res_u.resok4.obj_attributes, &a), NFS4_OK);
+	ck_assert_uint_eq(a.size, 9);
+	ck_assert_uint_eq(f->st.stx.stx_size, 4);	/* ours is not touched */
+	ck_assert_int_eq(getattr(1u << FATTR4_SIZE, 0, 0), NFS4_OK);
+	ck_assert_uint_eq(fake->setattrs, 1);		/* told once for an answer */
+	fake->seen = (struct deleg_seen){ .valid = true, .size = 4, .modified = true };
+	ck_assert_int_eq(getattr(1u << FATTR4_SIZE, 0, 0), NFS4_OK);
+	ck_assert_uint_eq(fake->setattrs, 2);
+	atomic_store(&f->inode.delegs, 0);
+}
+END_TEST
+
+START_TEST(open_arguments)
+{
+	struct nfs_attrs a;
+	ck_assert_int_eq(getattr(0, 0, 1u << (FATTR4_OPEN_ARGUMENTS - 64)), NFS4_OK);
+	ck_assert_int_eq(attrs_decode(&res.nfs_resop4_u.opgetattr.GETATTR4res_u.resok4.obj_attributes, &a), NFS4_OK);
+	ck_assert_uint_eq(a.open_arguments[2], 1u << 3 | 1u << 4 | 1u << 5 | 1u << 20 | 1u << 21);
+	ck_assert_uint_eq(a.open_arguments[3], 0x37);
+	ck_assert_uint_eq(a.open_arguments[4], 0xb);
+	/* RFC 9754 5: "invalid to be used with GETATTR, VERIFY, and NVERIFY" */
+	ck_assert_int_eq(getattr(0, 0, 1u << (FATTR4_TIME_DELEG_MODIFY - 64)), NFS4ERR_INVAL);
+	fake->c.minor = 1;
+	ck_assert_int_eq(getattr(0, 0, 1u << (FATTR4_OPEN_ARGUMENTS - 64)), NFS4_OK);
+	ck_assert_uint_eq(res.nfs_resop4_u.opgetattr.GETATTR4res_u.resok4.obj_attributes.attrmask.bitmap4_len, 0);
+}
+END_TEST
+
+static nfsstat4
+set_deleg_time(int64_t modify)
+{
+	struct nfs_attrs a = { .time_deleg_modify = { modify, 0 }, .time_deleg_access = { modify, 0 } };
+	attr_set(&a.mask, FATTR4_TIME_DELEG_MODIFY);
+	attr_set(&a.mask, FATTR4_TIME_DELEG_ACCESS);
+	arg.nfs_argop4_u.opsetattr = (SETATTR4args){ .obj_attributes = fake_fattr(&a) };
+	return op_setattr(&fake->c, &arg, &res);
+}
+
+START_TEST(deleg_times)
+{
+	struct fake_node *f = fake_file(&fake->node[0], "f", "abcd");
+	struct deleg deleg = { .write = true, .times = true };
+	fake_cd(f);
+	f->st.stx.stx_mtime.tv_sec = 1000;
+	ck_assert_int_eq(set_deleg_time(2000), NFS4ERR_BAD_STATEID);	/* no delegation */
+	fake_deleg = &deleg.obj;
+	ck_assert_int_eq(set_deleg_time(2000), NFS4_OK);
+	ck_assert_uint_eq(fake->setattrs, 1);
+	ck_assert_int_eq(set_deleg_time(999), NFS4_OK);		/* earlier: ignored */
+	ck_assert_uint_eq(fake->setattrs, 1);
+	deleg.write = false;
+	ck_assert_int_eq(set_deleg_time(2000), NFS4ERR_BAD_STATEID);
+	deleg.write = true;
+	deleg.times = false;
+	ck_assert_int_eq(set_deleg_time(2000), NFS4ERR_BAD_STATEID);
+	struct timespec now = { 5000, 0 }, t = { 6000, 0 };
+	struct statx_timestamp has = { .tv_sec = 4000 };
+	ck_assert(attr_time_counts(&t, &has, &now) && t.tv_sec == 5000);
+	fake_deleg = NULL;
+}
+END_TEST
+
 static nfsstat4
 verify(const struct nfs_attrs *a)
 {
@@ -311,6 +395,9 @@ main(void)
 	TCase *tc = tcase_create("op_attr");
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_test(tc, getattr_masks);
+	tcase_add_test(tc, getattr_of_a_writer);
+	tcase_add_test(tc, open_arguments);
+	tcase_add_test(tc, deleg_times);
 	tcase_add_test(tc, verifies);
 	tcase_add_test(tc, verify_masks);
 	tcase_add_test(tc, access_table);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/nfs4/attrs.h"
+#include "proto/xdr/arena.h"
 #include "server/export/deleg_lease.h"
 #include "server/export/export.h"
 #include "server/mds.h"
@@ -53,6 +55,32 @@ cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const 
 		call->keep = arg->nfs_cb_argop4_u.opcbrecall_any.craa_objects_to_keep;
 		call->types = arg->nfs_cb_argop4_u.opcbrecall_any.craa_type_mask.bitmap4_val[0];
 	}
+}
+
+void
+cb_ask(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, uint32_t timeout_ms, cb_take_fn *take, cb_done_fn *done,
+    void *done_arg)
+{
+	ck_assert_int_eq(arg->argop, OP_CB_GETATTR);
+	cb_send(mds, client, arg, NULL, 0, timeout_ms, done, done_arg);
+	fd.call[fd.ncalls - 1].take = take;
+	attr_mask_from(&fd.asked, &arg->nfs_cb_argop4_u.opcbgetattr.attr_request);
+}
+
+bool
+fake_deleg_answer_attrs(struct mds *mds, const struct nfs_attrs *a)
+{
+	nfs_cb_resop4 res = { .resop = OP_CB_GETATTR };
+	struct arena arena;
+
+	arena_init(&arena, 0);
+	if (a)
+		ck_assert(attrs_to_fattr4(&res.nfs_cb_resop4_u.opcbgetattr.CB_GETATTR4res_u.resok4.obj_attributes, a, &arena));
+	for (unsigned i = 0; i < fd.ncalls; i++)
+		if (fd.call[i].op == OP_CB_GETATTR)
+			fd.call[i].take(fd.call[i].arg, &res);
+	arena_destroy(&arena);
+	return fake_deleg_answer(mds, OP_CB_GETATTR, NFS4_OK);
 }
 
 unsigned

@@ -2,6 +2,7 @@
 #ifndef PNFS_TESTS_FAKE_DELEG_H
 #define PNFS_TESTS_FAKE_DELEG_H
 
+#include "proto/nfs4/attrs.h"
 #include "server/cb/cb.h"
 #include "server/state/deleg.h"
 #include "server/state/session.h"
@@ -14,6 +15,7 @@ struct fake_call {
 	stateid4 sid;			/* CB_RECALL's */
 	uint32_t keep, types;		/* CB_RECALL_ANY's */
 	unsigned nrefs;
+	cb_take_fn *take;		/* CB_GETATTR's */
 	cb_done_fn *done;
 	void *arg;
 };
@@ -32,6 +34,7 @@ struct fake_deleg {
 	struct slot slot;
 	struct client *clients[4];
 	bool layout_in_way;
+	struct attr_mask asked;		/* by the last CB_GETATTR */
 };
 extern struct fake_deleg fd;
 
@@ -39,5 +42,7 @@ void fake_deleg_init(struct mds *mds);
 /* Answer the oldest callback of OP. */
 bool fake_deleg_answer(struct mds *mds, uint32_t op, int status);
 unsigned fake_deleg_calls(uint32_t op);
+/* Answer a CB_GETATTR with attributes; NULL: without any. */
+bool fake_deleg_answer_attrs(struct mds *mds, const struct nfs_attrs *a);
 
 #endif

@@ -65,7 +65,8 @@ teardown(void)
 	ck_assert(TAILQ_EMPTY(&mds.delegs->recalls));
 	ck_assert_uint_eq(mds.delegs->n, 0);
 	pthread_mutex_unlock(&mds.state_lock);
-	while (fake_deleg_answer(&mds, OP_CB_RECALL, -ECONNRESET) || fake_deleg_answer(&mds, OP_CB_RECALL_ANY, -ECONNRESET))
+	while (fake_deleg_answer(&mds, OP_CB_GETATTR, -ECONNRESET) || fake_deleg_answer(&mds, OP_CB_RECALL, -ECONNRESET) ||
+	    fake_deleg_answer(&mds, OP_CB_RECALL_ANY, -ECONNRESET))
 		;
 	fake_workers_run();
 	pthread_mutex_lock(&mds.state_lock);
@@ -627,6 +628,120 @@ START_TEST(recall_any)
 }
 END_TEST
 
+/* ---- CB_GETATTR ---- */
+
+static struct nfs_attrs
+attrs(uint64_t ch, uint64_t size)
+{
+	struct nfs_attrs a = { .change = ch, .size = size };
+
+	attr_set(&a.mask, FATTR4_CHANGE);
+	attr_set(&a.mask, FATTR4_SIZE);
+	return a;
+}
+
+START_TEST(getattr)
+{
+	struct deleg_seen seen;
+	struct nfs_attrs a = attrs(77, 5);
+
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4_OK);
+	ck_assert(give(0, 0, WANT_R));
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4_OK);	/* for reading: nothing to be asked */
+	ck_assert(give(0, 0, WANT_W));
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[0], &seen), NFS4_OK);	/* its own */
+	ck_assert(!seen.valid);
+	ck_assert_uint_eq(fd.ncalls, 0);
+	/* asked once, however many want to know */
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[2], &seen), NFS4ERR_DELAY);
+	ck_assert_uint_eq(fake_deleg_calls(OP_CB_GETATTR), 1);
+	ck_assert(!attr_has(&fd.asked, FATTR4_TIME_DELEG_MODIFY));
+	ck_assert(fake_deleg_answer_attrs(&mds, &a));
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4_OK);
+	ck_assert(seen.valid && !seen.modified && seen.size == 5 && !seen.has_times);
+	/* an answer grows old */
+	fd.now_ms += 1000;
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+	a = attrs(78, 9);
+	ck_assert(fake_deleg_answer_attrs(&mds, &a));
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4_OK);
+	ck_assert(seen.modified && !seen.told && seen.size == 9);
+	deleg_getattr_told(&mds, inode, &client[1]);
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[2], &seen), NFS4_OK);
+	ck_assert(seen.modified && seen.told);
+	/* once modified, always, and it moves on with each answer (10.4.3) */
+	fd.now_ms += 1000;
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+	a = attrs(77, 9);
+	ck_assert(fake_deleg_answer_attrs(&mds, &a));
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4_OK);
+	ck_assert(seen.modified && !seen.told);
+}
+END_TEST
+
+START_TEST(getattr_times)
+{
+	struct deleg_seen seen;
+	struct nfs_attrs a = attrs(78, 1);
+
+	ck_assert(give(0, 0, WANT_W | OPEN4_SHARE_ACCESS_WANT_DELEG_TIMESTAMPS));
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+	ck_assert(attr_has(&fd.asked, FATTR4_TIME_DELEG_MODIFY) && attr_has(&fd.asked, FATTR4_TIME_DELEG_ACCESS));
+	attr_set(&a.mask, FATTR4_TIME_DELEG_ACCESS);
+	attr_set(&a.mask, FATTR4_TIME_DELEG_MODIFY);
+	a.time_deleg_access = (nfstime4){ 5, 6 };
+	a.time_deleg_modify = (nfstime4){ 7, 8 };
+	ck_assert(fake_deleg_answer_attrs(&mds, &a));
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4_OK);
+	ck_assert(seen.has_times && seen.atime.tv_sec == 5 && seen.atime.tv_nsec == 6 && seen.mtime.tv_sec == 7);
+	/* nonsense is no time */
+	fd.now_ms += 1000;
+	a.time_deleg_modify.nseconds = 1000000000;
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+	ck_assert(fake_deleg_answer_attrs(&mds, &a));
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4_OK);
+	ck_assert(!seen.has_times);
+}
+END_TEST
+
+/* Who cannot be asked has it recalled. */
+START_TEST(getattr_failures)
+{
+	struct deleg_seen seen;
+	struct nfs_attrs a = attrs(77, UINT64_MAX);
+
+	ck_assert(give(0, 0, WANT_W));
+	for (unsigned i = 0; i < 5; i++) {	/* DELAY is no failure */
+		ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+		ck_assert(fake_deleg_answer(&mds, OP_CB_GETATTR, NFS4ERR_DELAY));
+	}
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+	ck_assert(fake_deleg_answer_attrs(&mds, &a));		/* a size that no file has */
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+	ck_assert(fake_deleg_answer_attrs(&mds, NULL));
+	ck_assert_uint_eq(fake_deleg_calls(OP_CB_RECALL), 0);
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+	ck_assert(fake_deleg_answer(&mds, OP_CB_GETATTR, -ETIMEDOUT));
+	ck_assert_uint_eq(fake_deleg_calls(OP_CB_RECALL), 1);
+	fake_deleg_answer(&mds, OP_CB_RECALL, NFS4_OK);
+	/* returned while it is asked */
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+	give_back(0, &sid);
+	a = attrs(77, 1);
+	ck_assert(fake_deleg_answer_attrs(&mds, &a));
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4_OK);
+	ck_assert(!seen.valid);
+	inode->deleg_rest.until_ms = 0;
+	ck_assert(give(0, 0, WANT_W));
+	fd.no_path[0] = true;
+	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
+	fd.no_path[0] = false;
+	deleg_path_up(&mds, &client[0]);
+	ck_assert_uint_eq(fake_deleg_calls(OP_CB_RECALL), 1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -652,6 +767,9 @@ main(void)
 	tcase_add_test(tc, answer_too_late);
 	tcase_add_test(tc, reclaim);
 	tcase_add_test(tc, recall_any);
+	tcase_add_test(tc, getattr);
+	tcase_add_test(tc, getattr_times);
+	tcase_add_test(tc, getattr_failures);
 	suite_add_tcase(suite, tc);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
