@@ -549,6 +549,10 @@ deleg_setup(void)
 {
 	open_fake_setup();
 	fake_deleg_init(&of->mds);
+	for (unsigned i = 0; i < 2; i++) {
+		atomic_init(&of->client[i].nback, 1);
+		atomic_init(&of->client[i].refs, 1);
+	}
 }
 
 static void

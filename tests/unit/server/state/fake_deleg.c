@@ -12,6 +12,7 @@
 #include "server/export/export.h"
 #include "server/mds.h"
 #include "server/state/client.h"
+#include "tests/unit/server/state/fake_state.h"
 
 struct fake_deleg fd;
 void (*export_on_deleg_break)(struct mds *mds, struct inode *inode);
@@ -40,8 +41,11 @@ void
 cb_send(struct mds *mds, struct client *client, const nfs_cb_argop4 *arg, const struct cb_ref *refs, unsigned nrefs,
     uint32_t timeout_ms, cb_done_fn *done, void *done_arg)
 {
+	if (arg->argop == OP_CB_NOTIFY_LOCK) {
+		fake_callback_note(client, arg, nrefs, done, done_arg);
+		return;
+	}
 	struct fake_call *call = &fd.call[fd.ncalls++];
-
 	(void)refs;
 	/* No lock is held. */
 	ck_assert_int_eq(pthread_mutex_trylock(&mds->state_lock), 0);
@@ -108,32 +112,12 @@ fake_deleg_answer(struct mds *mds, uint32_t op, int status)
 	return false;
 }
 
-bool
-cb_path_locked(const struct client *client)
-{
-	return !fd.no_path[(client->id - 1) & 3];
-}
-
 struct session *
 session_find_locked(struct mds *mds, const uint8_t id[NFS4_SESSIONID_SIZE])
 {
 	(void)mds;
 	(void)id;
 	return &fd.session;
-}
-
-struct client *
-client_get(struct client *client)
-{
-	atomic_fetch_add(&client->refs, 1);
-	return client;
-}
-
-void
-client_put(struct mds *mds, struct client *client)
-{
-	(void)mds;
-	ck_assert_int_gt(atomic_fetch_sub(&client->refs, 1), 0);
 }
 
 void

@@ -22,7 +22,6 @@ struct fake_call {
 
 struct fake_deleg {
 	uint64_t now_ms;
-	bool no_path[4];		/* by client id - 1 */
 	bool no_delegations;		/* the export gives none */
 	int lease_err;
 	bool fd_closed;			/* the data descriptor is not open */

@@ -38,6 +38,7 @@ struct fake_callback {
 	void *arg;
 };
 extern struct fake_callback fake_callback;
+void fake_callback_note(const struct client *client, const nfs_cb_argop4 *arg, unsigned nrefs, cb_done_fn *done, void *done_arg);
 
 /* Small deterministic random numbers, so that a failure repeats. */
 uint32_t fake_random(uint32_t below);

@@ -45,6 +45,7 @@ setup(void)
 	for (unsigned i = 0; i < 3; i++) {
 		fake_client_init(&client[i], i + 1);
 		atomic_init(&client[i].refs, 1);
+		atomic_init(&client[i].nback, 1);
 		fd.clients[i] = &client[i];
 	}
 	inode = fake_inode_new(S_IFREG);
@@ -223,10 +224,10 @@ START_TEST(refusals)
 	ck_assert(!give(0, R, 0));
 	ck_assert_int_eq(d.delegation_type, OPEN_DELEGATE_NONE);	/* who does not use the flags is told nothing */
 	fd.no_delegations = false;
-	fd.no_path[0] = true;
+	atomic_store(&client[0].nback, 0);
 	ck_assert(!give(0, R, WANT_R));
 	ck_assert_int_eq(why(), WND4_RESOURCE);
-	fd.no_path[0] = false;
+	atomic_store(&client[0].nback, 1);
 	fd.lease_err = -EAGAIN;		/* a local program has it open */
 	ck_assert(!give(0, R, WANT_R));
 	ck_assert_int_eq(why(), WND4_CONTENTION);
@@ -502,18 +503,18 @@ END_TEST
 START_TEST(no_path)
 {
 	ck_assert(give(0, 0, WANT_W));
-	fd.no_path[0] = true;
+	atomic_store(&client[0].nback, 0);
 	ck_assert_int_eq(open_by(1, R, 0), NFS4ERR_DELAY);
 	ck_assert_uint_eq(fd.ncalls, 0);
 	pass(1000);
 	ck_assert_uint_eq(fd.ncalls, 0);
-	fd.no_path[0] = false;
+	atomic_store(&client[0].nback, 1);
 	deleg_path_up(&mds, &client[1]);
 	ck_assert_uint_eq(fd.ncalls, 0);
 	deleg_path_up(&mds, &client[0]);
 	ck_assert_uint_eq(fake_deleg_calls(OP_CB_RECALL), 1);
 	fake_deleg_answer(&mds, OP_CB_RECALL, -ENOTCONN);
-	fd.no_path[0] = true;
+	atomic_store(&client[0].nback, 0);
 	/* the deadline does not wait for a path (10.4.5) */
 	pass(9001);
 	ck_assert_int_eq(open_by(1, R, 0), NFS4_OK);
@@ -734,9 +735,9 @@ START_TEST(getattr_failures)
 	ck_assert(!seen.valid);
 	inode->deleg_rest.until_ms = 0;
 	ck_assert(give(0, 0, WANT_W));
-	fd.no_path[0] = true;
+	atomic_store(&client[0].nback, 0);
 	ck_assert_int_eq(deleg_getattr(&mds, inode, &client[1], &seen), NFS4ERR_DELAY);
-	fd.no_path[0] = false;
+	atomic_store(&client[0].nback, 1);
 	deleg_path_up(&mds, &client[0]);
 	ck_assert_uint_eq(fake_deleg_calls(OP_CB_RECALL), 1);
 }
