@@ -25,6 +25,7 @@ libclient_la_SOURCES = \
 	client/compound.c client/compound.h \
 	client/device.c client/device.h \
 	client/file.c client/file.h \
+	client/gss.h \
 	client/io.c client/io.h \
 	client/io_direct.c \
 	client/layout.h \
@@ -51,6 +52,9 @@ libclient_la_SOURCES = \
 	client/waiter.c client/waiter.h \
 	client/walk.c client/walk.h
 libclient_la_LIBADD =
+if GSS
+libclient_la_SOURCES += client/gss.c
+endif
 
 libpnfs_la_SOURCES =
 libpnfs_la_LIBADD = libclient.la libbdev.la libproto.la

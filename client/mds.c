@@ -117,7 +117,8 @@ mds_slot_send(struct mds *mds, struct mds_slot *slot)
 		mds_reconnect(mds, false);
 		return;
 	}
-	rpc_call_header(out, NFS4_PROGRAM, NFS_V4, NFSPROC4_COMPOUND, &mds->cred, mds->machine);
+	mds_call_header(mds, out);
+	uint32_t at = out->len;
 	memcpy(out->data + out->len, slot->msg->data, slot->msg->len);
 	out->len += slot->msg->len;
 	if (slot->data_len) {
@@ -130,7 +131,7 @@ mds_slot_send(struct mds *mds, struct mds_slot *slot)
 	if (!slot->first_ns)
 		slot->first_ns = slot->sent_ns;
 	slot->waiting = false;
-	rpc_peer_call(mds->peer, out, 0, slot_answer, slot);
+	mds_call_send(mds, out, at, 0, slot_answer, slot);
 }
 
 static void
@@ -429,6 +430,8 @@ answer_take(struct rpc_peer *peer, void *arg, int status, uint8_t *body, uint32_
 	struct mds *mds = slot->mds;
 	if (peer != mds->peer || status == -ECONNRESET || !slot->busy)
 		return;			/* the connection is gone: it will be sent again */
+	if (mds_gss_lost(mds, status))
+		return;			/* so it will, under another context */
 	struct reply reply = { .status = NFS4_OK };
 	arena_reset(&mds->arena);
 	bool answered = !status;

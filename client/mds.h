@@ -5,6 +5,7 @@
  *   mds_conn.c     connecting, losing the connection and coming back, timeouts, lease renewal
  *   mds_session.c  EXCHANGE_ID, CREATE_SESSION, BIND_CONN_TO_SESSION, and their end
  *   mds_cb.c       callbacks: CB_SEQUENCE, its slots, dispatch
+ *   gss.c          RPCSEC_GSS: security contexts
  *
  * Everything runs on the loop's thread.  It knows no files: what a lost client ID or a callback means to those is the
  * mount's business (struct mds_hooks).
@@ -18,6 +19,7 @@
 #include <sys/socket.h>
 
 #include "client/compound.h"
+#include "client/gss.h"
 #include "client/lease.h"
 #include "proto/nfs4/cb_channel.h"
 #include "proto/rpc/peer.h"
@@ -117,6 +119,7 @@ struct mds {
 	struct sockaddr_storage addr;
 	socklen_t addrlen;
 	struct rpc_cred cred;
+	struct mds_gss gss;
 	char machine[65];
 	unsigned timeout;		/* seconds a request waits at most; 0: for ever */
 	unsigned want_slots;
@@ -214,6 +217,13 @@ extern const struct rpc_peer_ops mds_peer_ops;
 void mds_connect(struct mds *mds);
 /* Drop the connection and come back; FORGET the session too. */
 void mds_reconnect(struct mds *mds, bool forget);
+/* The header of a call of COMPOUND into OUT; its sending, with the arguments that stand from AT on: in the flavor of the mount. */
+void mds_call_header(struct mds *mds, struct rpc_out *out);
+void mds_call_send(struct mds *mds, struct rpc_out *out, uint32_t at, uint32_t timeout_ms, rpc_done_fn *done, void *arg);
+/* Is STATUS (of a call) the end of the security context?  Then another one is made, over a new connection. */
+bool mds_gss_lost(struct mds *mds, int status);
+/* There is no security context to be had. */
+void mds_gss_failed(struct mds *mds, int err);
 /* The connection is there: establish what is missing, step by step. */
 void mds_establish(struct mds *mds);
 void mds_bind(struct mds *mds);

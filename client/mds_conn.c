@@ -14,6 +14,7 @@
 
 #define SECOND 1000000000ull
 #define ANSWER_TIME (30 * SECOND)	/* a request unanswered for so long: try a new connection (RFC 8881 2.10.6.2) */
+#define GSS_TRIES 3u
 #define TICK 0.25
 
 static void tick(struct ev_loop *loop, ev_timer *timer, int events);
@@ -60,6 +61,7 @@ mds_free(struct mds *mds)
 	for (uint32_t i = 0; i < MDS_MAX_SLOTS; i++)
 		if (mds->slots[i].msg)
 			rpc_out_put(mds->slots[i].msg);
+	mds_gss_drop(mds);
 	arena_destroy(&mds->arena);
 	cb_channel_destroy(&mds->cb);
 }
@@ -134,6 +136,56 @@ start_failed(struct mds *mds, int err)
 	mds_control_drop(mds);
 	mds->state = MDS_OFF;
 	mds->hooks->started(mds, err);
+}
+
+void
+mds_call_header(struct mds *mds, struct rpc_out *out)
+{
+#ifdef HAVE_GSS
+	if (mds->gss.service) {
+		mds_gss_header(mds, out);
+		return;
+	}
+#endif
+	rpc_call_header(out, NFS4_PROGRAM, NFS_V4, NFSPROC4_COMPOUND, &mds->cred, mds->machine);
+}
+
+void
+mds_call_send(struct mds *mds, struct rpc_out *out, uint32_t at, uint32_t timeout_ms, rpc_done_fn *done, void *arg)
+{
+#ifdef HAVE_GSS
+	if (mds->gss.service) {
+		mds_gss_send(mds, out, at, timeout_ms, done, arg);
+		return;
+	}
+#endif
+	(void)at;
+	rpc_peer_call(mds->peer, out, timeout_ms, done, arg);
+}
+
+bool
+mds_gss_lost(struct mds *mds, int status)
+{
+	if ((status != -EKEYEXPIRED && status != -EKEYREJECTED) || mds->state == MDS_ENDING)
+		return false;
+	/* A server that takes no context of ours is not asked for ever at mount time. */
+	if (!mds->started && mds->failures > GSS_TRIES)
+		return false;
+	log_info("mds: the security context is %s", status == -EKEYEXPIRED ? "gone" : "in doubt: an answer by somebody else");
+	mds_gss_drop(mds);
+	mds_reconnect(mds, false);
+	return true;
+}
+
+void
+mds_gss_failed(struct mds *mds, int err)
+{
+	if (mds->state == MDS_ENDING)
+		return;
+	if (mds->started)
+		mds_reconnect(mds, false);
+	else
+		start_failed(mds, err);
 }
 
 static void

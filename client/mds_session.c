@@ -51,6 +51,8 @@ control_answer(struct rpc_peer *peer, void *arg, int status, uint8_t *body, uint
 	mds->control = NULL;
 	if (status == -ECONNRESET && mds->state != MDS_ENDING)
 		return;			/* ops->closed comes too */
+	if (mds_gss_lost(mds, status))
+		return;
 	struct reply reply = { .status = NFS4_OK };
 	arena_reset(&mds->arena);
 	if (!status)
@@ -78,12 +80,13 @@ control_call(struct mds *mds, uint32_t op, const void *args, control_fn *done)
 	}
 	*control = (struct mds_control){ .mds = mds, .op = op, .done = done };
 	mds->control = control;
-	rpc_call_header(out, NFS4_PROGRAM, NFS_V4, NFSPROC4_COMPOUND, &mds->cred, mds->machine);
+	mds_call_header(mds, out);
+	uint32_t at = out->len;
 	struct compound_call c;
 	compound_call_begin(&c, out->data + out->len, out->cap - out->len, "", mds->minor);
 	compound_call_op(&c, op, args);
 	out->len += compound_call_end(&c);
-	rpc_peer_call(mds->peer, out, mds->state == MDS_ENDING ? 2000 : CONTROL_TIMEOUT_MS, control_answer, control);
+	mds_call_send(mds, out, at, mds->state == MDS_ENDING ? 2000 : CONTROL_TIMEOUT_MS, control_answer, control);
 }
 
 /* It cannot go on: a mount fails, later it is tried again for as long as callers wait. */
@@ -381,7 +384,9 @@ mds_establish(struct mds *mds)
 {
 	if (!mds->peer)
 		return;
-	if (!mds->have_clientid)
+	if (!mds_gss_ready(&mds->gss))
+		mds_gss_start(mds);
+	else if (!mds->have_clientid)
 		exchange_start(mds);
 	else if (!mds->have_session)
 		create_start(mds);
@@ -476,6 +481,7 @@ stop_finish(struct mds *mds)
 {
 	struct rpc_peer *peer = mds->peer;
 	mds_control_drop(mds);
+	mds_gss_drop(mds);
 	mds->peer = NULL;
 	if (peer) {
 		rpc_peer_close(peer);

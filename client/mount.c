@@ -115,6 +115,22 @@ cred_set(struct rpc_cred *cred, const struct pnfs_options *o)
 		cred->gids[cred->ngids++] = groups[i];
 }
 
+int
+gss_service(const char *sec)
+{
+	static const char *const names[] = { "sys", "krb5", "krb5i", "krb5p" };
+	int service = 0;
+	while (service < 4 && strcmp(sec, names[service]))
+		service++;
+	if (service == 4)
+		return -EINVAL;
+#ifndef HAVE_GSS
+	if (service)
+		return -EOPNOTSUPP;
+#endif
+	return service;
+}
+
 static int
 devices_set(struct pnfs *m, const struct pnfs_options *o)
 {
@@ -177,7 +193,8 @@ stop_start(struct pnfs *m, void *args, struct sync *sync)
 }
 
 static int
-mount_try(const struct url *url, const struct addrinfo *ai, const struct pnfs_options *o, struct pnfs **mount)
+mount_try(const struct url *url, const struct addrinfo *ai, const struct pnfs_options *o, uint32_t service,
+    struct pnfs **mount)
 {
 	struct pnfs *m = calloc(1, sizeof *m);
 	if (!m)
@@ -200,6 +217,8 @@ mount_try(const struct url *url, const struct addrinfo *ai, const struct pnfs_op
 	m->mds.minor = o->minor ? o->minor : 2;
 	m->mds.minor_fixed = o->minor != 0;
 	cred_set(&m->mds.cred, o);
+	m->mds.gss.service = service;
+	strcpy(m->mds.gss.host, url->host);
 	m->direct = o->direct;
 	strcpy(m->base, url->path);
 	int err = devices_set(m, o);
@@ -233,13 +252,18 @@ pnfs_mount(const char *url, const struct pnfs_options *options, struct pnfs **mo
 		return error_set(err, "%s: %s", url, why);
 	if (o->minor > 2 || o->slots > MDS_MAX_SLOTS)
 		return error_set(-EINVAL, "options: minor is 1 or 2, slots at most %u", MDS_MAX_SLOTS);
+	const char *sec = *u.sec ? u.sec : o->sec ? o->sec : "sys";
+	int service = gss_service(sec);
+	if (service < 0)
+		return error_set(service, service == -EINVAL ? "%s: not a security flavor: sys, krb5, krb5i or krb5p" :
+		    "%s: built without GSS-API", sec);
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list;
 	int gai = getaddrinfo(u.host, u.port, &hints, &list);
 	if (gai)
 		return error_set(-EHOSTUNREACH, "%s: %s", u.host, gai_strerror(gai));
 	err = -EHOSTUNREACH;
 	for (struct addrinfo *ai = list; ai; ai = ai->ai_next) {
-		err = mount_try(&u, ai, o, mount);
+		err = mount_try(&u, ai, o, (uint32_t)service, mount);
 		if (err != -ECONNREFUSED && err != -EHOSTUNREACH && err != -ENETUNREACH && err != -ETIMEDOUT)
 			break;
 	}

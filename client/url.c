@@ -48,8 +48,10 @@ path_decode(const char *text, char *path, size_t room, const char **why)
 	size_t n = 0;
 	for (; *text; text++) {
 		char c = *text;
-		if (c == '?' || c == '#')
-			return bad(why, "there is something behind the path (escape ? as %3f, # as %23)");
+		if (c == '?')
+			break;
+		if (c == '#')
+			return bad(why, "there is something behind the path (escape # as %23)");
 		if (c == '%') {
 			int high = hex(text[1]), low = high < 0 ? -1 : hex(text[2]);
 			if (low < 0 || (high | low) == 0)
@@ -64,6 +66,20 @@ path_decode(const char *text, char *path, size_t room, const char **why)
 	if (n == 0)
 		path[n++] = '/';
 	path[n] = 0;
+	return 0;
+}
+
+/* Behind the path. */
+static int
+query_parse(const char *text, struct url *url, const char **why)
+{
+	static const char key[] = "?sec=";
+	if (!*text)
+		return 0;
+	const char *value = text + strlen(key);
+	if (strncmp(text, key, strlen(key)) || !*value || strlen(value) >= sizeof url->sec)
+		return bad(why, "behind the path there may be ?sec=sys, krb5, krb5i or krb5p (escape ? in a name as %3f)");
+	strcpy(url->sec, value);
 	return 0;
 }
 
@@ -99,7 +115,8 @@ url_parse(const char *text, struct url *url, const char **why)
 		if (err)
 			return err;
 	}
-	return path_decode(end, url->path, sizeof url->path, why);
+	int err = path_decode(end, url->path, sizeof url->path, why);
+	return err ? err : query_parse(strchrnul(end, '?'), url, why);
 }
 
 static int

@@ -8,9 +8,10 @@ struct url {
 	char host[256];			/* without the brackets of an IPv6 literal */
 	char port[6];
 	char path[1024];		/* starts with '/'; percent escapes decoded */
+	char sec[8];			/* of ?sec=, or empty */
 };
 
-/* "nfs://HOST[:PORT]/path".  0, or -EINVAL with *why set to what is wrong. */
+/* "nfs://HOST[:PORT]/path[?sec=FLAVOR]"; what FLAVOR is is not looked at.  0, or -EINVAL with *why set to what is wrong. */
 int url_parse(const char *text, struct url *url, const char **why);
 
 #define PATH_MAX_COMPONENTS 64u

@@ -31,6 +31,7 @@ libproto_la_SOURCES = \
 	proto/nfs4/fsid.h \
 	proto/nfs4/op_xdr.c proto/nfs4/op_xdr.h \
 	proto/nfs4/status.c proto/nfs4/status.h \
+	proto/rpc/gss.h \
 	proto/rpc/loop.c proto/rpc/loop.h \
 	proto/rpc/out.c \
 	proto/rpc/peer.c proto/rpc/peer.h \
@@ -42,4 +43,7 @@ libproto_la_SOURCES = \
 	proto/xdr/arena.c proto/xdr/arena.h \
 	proto/xdr/xdr_arena.c proto/xdr/xdr_arena.h
 libproto_la_CFLAGS = $(AM_CFLAGS) -Wno-cast-function-type
-libproto_la_LIBADD = librpcgen.la $(TIRPC_LIBS) $(EV_LIBS)
+libproto_la_LIBADD = librpcgen.la $(TIRPC_LIBS) $(EV_LIBS) $(GSS_LIBS)
+if GSS
+libproto_la_SOURCES += proto/rpc/gss.c
+endif

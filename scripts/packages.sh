@@ -2,10 +2,10 @@
 
 PACKAGES_BUILD="autoconf automake libtool pkg-config make gcc libc6-dev rpcsvc-proto
 	libtirpc-dev libev-dev libiscsi-dev liburing-dev libinih-dev uthash-dev nettle-dev
-	libjansson-dev liblmdb-dev"
+	libjansson-dev liblmdb-dev libkrb5-dev"
 PACKAGES_RUN="tgt xfsprogs tshark jq iproute2 util-linux"
 PACKAGES_GUEST="user-mode-linux mmdebstrap e2fsprogs"
-PACKAGES_TEST="check clang sg3-utils libiscsi-bin python3 git"
+PACKAGES_TEST="check clang sg3-utils libiscsi-bin python3 git krb5-kdc krb5-admin-server krb5-user"
 
 packages_missing() {
 	for p in "$@"; do

@@ -90,6 +90,8 @@ libserver_la_SOURCES = \
 	server/fs/posix_xattr.c \
 	server/fs/pseudo.c \
 	server/fs/user.c \
+	server/gss/gss.h \
+	server/gss/gss_private.h \
 	server/keeper/keeper.c \
 	server/keeper/keeper.h \
 	server/keeper/spawn.c \
@@ -227,6 +229,12 @@ libserver_la_SOURCES = \
 	server/state/stateid.c \
 	server/state/stateid.h \
 	server/state/stateid_io.c
+if GSS
+libserver_la_SOURCES += \
+	server/gss/accept.c \
+	server/gss/context.c \
+	server/gss/who.c
+endif
 libserver_la_LIBADD = libkeeper.la libproto.la $(ISCSI_LIBS) $(INIH_LIBS) $(NETTLE_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS)
 
 pnfs_mds_SOURCES = server/net/main.c

@@ -16,7 +16,7 @@
  *   mds->state_lock    clients, stateids, opens, locks, delegations, layouts, recalls; short; no system call that
  *                      can sleep on storage, no waiting
  *   session->lock      slots
- *   inode cache lock, peer queues: leaves
+ *   inode cache lock, peer queues, gss contexts: leaves
  * A function whose name ends in _locked wants state_lock held.
  */
 #ifndef PNFS_SERVER_MDS_H
@@ -35,6 +35,7 @@ struct exporting;
 struct exports;
 struct formers;
 struct fs;
+struct gss_server;
 struct former_leases;
 struct grace;
 struct keeper;
@@ -66,6 +67,7 @@ struct mds {
 	struct former_leases *former_leases;	/* export/former_lease.h; NULL: none, or none any more */
 	struct keeper *keeper;		/* keeper/keeper.h; NULL: keeper=no */
 	struct stable *stable;		/* state/stable.c: the store in state_dir */
+	struct gss_server *gss;		/* gss/gss.h; NULL: built without */
 	struct workers *workers;	/* net/worker.h */
 	struct listener *listener;	/* net/listener.h */
 	struct ctl *ctl;		/* ctl/ctl.h; NULL: its socket was not to be had */

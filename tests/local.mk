@@ -8,6 +8,13 @@ TEST_LIBS = libproto.la $(CHECK_LIBS) $(TIRPC_LIBS) $(EV_LIBS) $(ISCSI_LIBS)
 LDADD = libserver.la $(TEST_LIBS) $(NETTLE_LIBS)
 CLIENT_LDADD = libclient.la libbdev.la $(TEST_LIBS)
 
+if GSS
+GSS_TESTS = \
+	tests/unit/proto/rpc/test_gss \
+	tests/unit/server/gss/test_gss
+GSS_FUZZ = tests/fuzz/fuzz_gss
+endif
+
 unit_tests = \
 	tests/unit/client/test_bdev \
 	tests/unit/client/test_callback \
@@ -58,6 +65,7 @@ unit_tests = \
 	tests/unit/server/fs/test_posix_space \
 	tests/unit/server/fs/test_posix_xattr \
 	tests/unit/server/fs/test_pseudo \
+	$(GSS_TESTS) \
 	tests/unit/server/keeper/test_message \
 	tests/unit/server/keeper/test_serve \
 	tests/unit/server/layout/test_commit \
@@ -199,6 +207,7 @@ WIRE = tests/unit/server/net/wire.c tests/unit/server/net/wire.h
 MDS_FIXTURE = $(WIRE) tests/unit/server/net/mds_fixture.c tests/unit/server/net/mds_fixture.h
 tests_unit_server_cb_test_cb_SOURCES = tests/unit/server/cb/test_cb.c $(MDS_FIXTURE)
 tests_unit_server_nfs4_test_compound_SOURCES = tests/unit/server/nfs4/test_compound.c $(WIRE)
+tests_unit_server_gss_test_gss_SOURCES = tests/unit/server/gss/test_gss.c $(MDS_FIXTURE)
 tests_unit_server_state_test_grace_SOURCES = tests/unit/server/state/test_grace.c $(MDS_FIXTURE)
 tests_unit_server_state_test_lease_SOURCES = tests/unit/server/state/test_lease.c $(MDS_FIXTURE)
 tests_unit_server_state_test_session_SOURCES = tests/unit/server/state/test_session.c $(MDS_FIXTURE)
@@ -249,6 +258,7 @@ tests_integ_wire_wire_SOURCES = \
 noinst_PROGRAMS += $(integ_programs)
 EXTRA_DIST += \
 	tests/PITFALLS.md \
+	tests/common/kdc.sh \
 	tests/conformance/expected-minor1.txt \
 	tests/conformance/expected-minor2.txt \
 	tests/conformance/pynfs_results.py \
@@ -277,6 +287,7 @@ EXTRA_DIST += \
 	tests/integ/test_export_guest.sh \
 	tests/integ/test_ctl.sh \
 	tests/integ/test_garbage.sh \
+	tests/integ/test_gss.sh \
 	tests/integ/test_keeper.sh \
 	tests/integ/test_keeper_guest.sh \
 	tests/integ/test_pr_iscsi.sh \
@@ -325,6 +336,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz_exports \
 	tests/fuzz/fuzz_fattr4 \
 	tests/fuzz/fuzz_keeper \
+	$(GSS_FUZZ) \
 	tests/fuzz/fuzz_kernel_guard \
 	tests/fuzz/fuzz_layout_update \
 	tests/fuzz/fuzz_mds \
@@ -344,6 +356,7 @@ tests_fuzz_fuzz_device_addr_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_exports_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_fattr4_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_keeper_LDFLAGS = $(FUZZ_ENGINE)
+tests_fuzz_fuzz_gss_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_kernel_guard_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_layout_update_LDFLAGS = $(FUZZ_ENGINE)
 tests_fuzz_fuzz_mds_LDFLAGS = $(FUZZ_ENGINE)

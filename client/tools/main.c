@@ -31,6 +31,7 @@ usage(FILE *out)
 	    "  --initiator-name IQN  our name towards iSCSI targets\n"
 	    "  --direct MODE         require, auto or never (auto)\n"
 	    "  --minor N             minor version of NFSv4, 1 or 2\n"
+	    "  --sec FLAVOR          sys, krb5, krb5i or krb5p (sys; ?sec=FLAVOR in a URL)\n"
 	    "  --timeout SECONDS     give up on a server that does not answer\n"
 	    "  --json                the report as JSON on standard output\n"
 	    "  --quiet               no progress, no report\n"
@@ -91,7 +92,7 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, 'j' }, { "quiet", no_argument, NULL, 'q' },
 	{ "device", required_argument, NULL, 'd' }, { "initiator-name", required_argument, NULL, 'i' },
 	{ "direct", required_argument, NULL, 'D' }, { "minor", required_argument, NULL, 'm' },
-	{ "timeout", required_argument, NULL, 't' }, { "debug", no_argument, NULL, 'v' },
+	{ "timeout", required_argument, NULL, 't' }, { "sec", required_argument, NULL, 's' }, { "debug", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' }, { 0 },
 };
 
@@ -110,6 +111,7 @@ parse_options(struct tool *tool, int argc, char **argv, int *status)
 		case 'D': ok = parse_direct(optarg, &tool->options.direct); break;
 		case 'm': ok = parse_number("--minor", optarg, 1, 2, &tool->options.minor); break;
 		case 't': ok = parse_number("--timeout", optarg, 1, 86400, &tool->options.timeout); break;
+		case 's': tool->options.sec = optarg; break;
 		case 'v': log_set_level(LOG_LEVEL_DEBUG); break;
 		case 'h': usage(stdout); *status = EXIT_DONE; return false;
 		default: ok = false;

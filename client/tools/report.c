@@ -74,14 +74,21 @@ int
 tool_mount(struct tool *tool, const char *url, struct pnfs **mount, char **name)
 {
 	*name = NULL;
-	char *dir = strdup(url);
+	/* ?sec= stands behind the name and is of the mount. */
+	const char *query = strstr(url, "?sec=");
+	size_t len = query ? (size_t)(query - url) : strlen(url);
+	char *dir = malloc(strlen(url) + 2);
 	if (!dir)
 		return -ENOMEM;
+	memcpy(dir, url, len);
+	dir[len] = 0;
 	char *path = strncmp(dir, "nfs://", 6) ? NULL : strchr(dir + 6, '/');
 	char *slash = path ? strrchr(path, '/') : NULL;
 	*name = strdup(slash && slash[1] ? slash + 1 : ".");
 	if (slash)
 		slash[slash == path] = 0;	/* the root keeps its slash */
+	if (query)
+		strcat(dir, query);
 	int err = *name ? pnfs_mount(dir, &tool->options, mount) : -ENOMEM;
 	free(dir);
 	if (err) {

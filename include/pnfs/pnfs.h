@@ -56,12 +56,18 @@ struct pnfs_options {
 	 * I/O it waits for).  A write or commit that timed out may have been done, and may still be; what was not committed is told again by the next pnfs_fsync.
 	 */
 	unsigned timeout;
+	/*
+	 * Security flavor, unless the URL says: "sys", or "krb5", "krb5i", "krb5p": RPCSEC_GSS by the caller's Kerberos tickets (uid and gid then count for
+	 * callbacks only), protecting nothing but who we are, all we say, or that from being read, too.  Bytes that go straight to a LUN are not protected by it.
+	 * NULL: sys.
+	 */
+	const char *sec;
 };
 
 /*
- * Mount URL: "nfs://HOST[:PORT]/export/path"; the path after the host is where relative paths start.
+ * Mount URL: "nfs://HOST[:PORT]/export/path[?sec=FLAVOR]"; the path after the host is where relative paths start.
  * Establishes client ID and session (RFC 8881 18.35, 18.36).  -EINVAL: bad URL; -ECONNREFUSED...; -EPROTONOSUPPORT:
- * no NFSv4.1 there; -ENOENT: no such path.  OPTIONS may be NULL.
+ * no NFSv4.1 there; -ENOENT: no such path; -ENOKEY: no Kerberos ticket, -EACCES: the server takes none of ours.  OPTIONS may be NULL.
  */
 int pnfs_mount(const char *url, const struct pnfs_options *options, struct pnfs **mount);
 

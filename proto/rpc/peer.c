@@ -45,6 +45,8 @@ peer_record(struct rpc_peer *peer, struct rpc_view *view)
 		return err;
 	if (status == RPC_OK && !peer->ops->call)
 		status = RPC_PROG_UNAVAIL;
+	if (status == RPC_OK && call.cred.flavor == RPCSEC_GSS && !peer->ops->gss)
+		status = RPC_AUTH_BADCRED;
 	if (status != RPC_OK) {
 		peer_reject(peer, xid, status);
 		return 0;

@@ -34,18 +34,36 @@ void rpc_rec_put(struct rpc_rec *rec);
 
 #define RPC_MAX_GROUPS 16
 
-/* The caller, as its credential claims.  AUTH_NONE: uid = gid = 65534, no groups. */
+/*
+ * The caller, as its credential claims.  AUTH_NONE: uid = gid = 65534, no groups.  RPCSEC_GSS: what claims it is in rpc_call's gss; who it is says the context
+ * (server/gss), which sets the rest.
+ */
 struct rpc_cred {
-	uint32_t flavor;		/* AUTH_NONE, AUTH_SYS */
+	uint32_t flavor;		/* AUTH_NONE, AUTH_SYS, RPCSEC_GSS */
 	uint32_t uid, gid;
 	uint32_t ngids;
 	uint32_t gids[RPC_MAX_GROUPS];
+	const char *principal;		/* RPCSEC_GSS: its name, the context's; else NULL */
+};
+
+/* The credential and verifier of a call with RPCSEC_GSS (RFC 2203 5.1, 5.3.1), taken apart, nothing verified. */
+struct rpc_gss_cred {
+	uint32_t proc, seq, service;
+	uint8_t *handle;
+	uint32_t handle_len;
+	uint8_t *header;		/* what the verifier is of: xid to the end of the credential */
+	uint32_t header_len;
+	uint32_t verf_flavor;
+	uint8_t *mic;
+	uint32_t mic_len;
+	struct gss_ctx *ctx;		/* the server's own, once it has verified the call (server/gss/gss.h); referenced */
 };
 
 /* An incoming CALL whose header was accepted; ARGS stands behind it. */
 struct rpc_call {
 	uint32_t xid, prog, vers, proc;
 	struct rpc_cred cred;
+	struct rpc_gss_cred gss;	/* only with cred.flavor RPCSEC_GSS */
 	struct rpc_rec *rec;		/* ARGS points into it; borrowed */
 	uint8_t *args;
 	uint32_t args_len;
@@ -71,7 +89,7 @@ void rpc_out_put(struct rpc_out *out);
 /* accept_stat and reject codes in one space, for rpc_reply_header() */
 enum rpc_status { RPC_OK, RPC_PROG_UNAVAIL, RPC_PROG_MISMATCH, RPC_PROC_UNAVAIL,
 	RPC_GARBAGE_ARGS, RPC_SYSTEM_ERR, RPC_BADVERS, RPC_AUTH_BADCRED, RPC_AUTH_TOOWEAK,
-	RPC_AUTH_BADVERF };
+	RPC_AUTH_BADVERF, RPC_AUTH_GSS_CRED, RPC_AUTH_GSS_CTX };	/* the last two: RFC 2203 5.3.3.3 */
 
 /*
  * Bytes of a reply header with RPC_OK: the body goes at out->data + this.
@@ -93,6 +111,8 @@ void rpc_call_header(struct rpc_out *out, uint32_t prog, uint32_t vers, uint32_t
 /* ---- a connection ---- */
 
 struct rpc_peer_ops {
+	/* Calls with RPCSEC_GSS come to CALL, with nothing of it verified; else they are refused. */
+	bool gss;
 	/*
 	 * Required if the other side may call.  Loop's thread.  Answer, now or
 	 * later and from any thread, with rpc_peer_send(); or never.  RPC NULL
@@ -132,7 +152,8 @@ void rpc_peer_send(struct rpc_peer *peer, struct rpc_out *out);
 
 /* Outgoing call: the answer.  Loop's thread.  STATUS 0 and the result body, or
  * -errno: -ETIMEDOUT, -ECONNRESET (closed first), -EPROTO (rejected or malformed),
- * -EACCES (auth error).  BODY is borrowed. */
+ * -EACCES (auth error), -EKEYEXPIRED (the one of RPCSEC_GSS: the context is not known or of no use any more),
+ * -EKEYREJECTED (the answer is not by whom it should be).  BODY is borrowed. */
 typedef void rpc_done_fn(struct rpc_peer *peer, void *arg, int status,
     uint8_t *body, uint32_t len, struct rpc_rec *rec);
 
@@ -144,6 +165,29 @@ typedef void rpc_done_fn(struct rpc_peer *peer, void *arg, int status,
  */
 void rpc_peer_call(struct rpc_peer *peer, struct rpc_out *out, uint32_t timeout_ms,
     rpc_done_fn *done, void *arg);
+
+/* A reply taken apart: verifier and results. */
+struct rpc_reply {
+	uint32_t verf_flavor;
+	uint8_t *verf;
+	uint32_t verf_len;
+	uint8_t *body;
+	uint32_t body_len;
+};
+
+/* What the answer to a call is held against before DONE sees it (gss.h). */
+struct rpc_auth {
+	/* 0, the body then being what DONE is to see; or -errno for it.  Loop's thread. */
+	int (*open)(struct rpc_auth *auth, struct rpc_reply *reply);
+	/* Not needed any more; once. */
+	void (*drop)(struct rpc_auth *auth);
+};
+
+/* An xid for a call whose header is signed with it: in network order it then stands in OUT. */
+uint32_t rpc_peer_xid(struct rpc_peer *peer);
+/* rpc_peer_call() with an xid of rpc_peer_xid() in OUT; AUTH is taken over. */
+void rpc_peer_call_auth(struct rpc_peer *peer, struct rpc_out *out, uint32_t timeout_ms,
+    struct rpc_auth *auth, rpc_done_fn *done, void *arg);
 
 /* Close: pending calls end with -ECONNRESET, then ops->closed(peer, 0).  Any thread. */
 void rpc_peer_close(struct rpc_peer *peer);

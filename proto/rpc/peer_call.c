@@ -22,6 +22,7 @@ struct rpc_pending {
 	uint32_t xid;
 	rpc_done_fn *done;
 	void *arg;
+	struct rpc_auth *auth;		/* NULL: the answer is taken as it is */
 	uint64_t deadline;		/* ms, UINT64_MAX: none */
 	struct rpc_pending *next;	/* spare, or about to be ended */
 	UT_hash_handle hh;
@@ -48,11 +49,32 @@ pending_recycle(struct rpc_peer *peer, struct rpc_pending *p)
 	peer->nspare++;
 }
 
-/* A new call in the table, its xid chosen; NULL without memory.  Lock held. */
-static struct rpc_pending *
-pending_add(struct rpc_peer *peer)
+/* An xid no call under way has, and not 0.  Lock held. */
+static uint32_t
+xid_next(struct rpc_peer *peer)
 {
-	struct rpc_pending *p = peer->spare, *other;
+	struct rpc_pending *other = NULL;
+	do {
+		if (++peer->xid)
+			HASH_FIND(hh, peer->pending, &peer->xid, sizeof peer->xid, other);
+	} while (other || !peer->xid);
+	return peer->xid;
+}
+
+uint32_t
+rpc_peer_xid(struct rpc_peer *peer)
+{
+	pthread_mutex_lock(&peer->lock);
+	uint32_t xid = xid_next(peer);
+	pthread_mutex_unlock(&peer->lock);
+	return xid;
+}
+
+/* A new call in the table; NULL without memory.  Lock held. */
+static struct rpc_pending *
+pending_add(struct rpc_peer *peer, uint32_t xid)
+{
+	struct rpc_pending *p = peer->spare;
 	if (p) {
 		peer->spare = p->next;
 		peer->nspare--;
@@ -60,10 +82,7 @@ pending_add(struct rpc_peer *peer)
 		return NULL;
 	}
 	memset(p, 0, sizeof *p);
-	do {
-		p->xid = ++peer->xid;
-		HASH_FIND(hh, peer->pending, &p->xid, sizeof p->xid, other);
-	} while (other);
+	p->xid = xid ? xid : xid_next(peer);
 	HASH_ADD(hh, peer->pending, xid, sizeof p->xid, p);
 	if (!p->hh.tbl) {
 		free(p);
@@ -72,24 +91,33 @@ pending_add(struct rpc_peer *peer)
 	return p;
 }
 
-void
-rpc_peer_call(struct rpc_peer *peer, struct rpc_out *out, uint32_t timeout_ms,
+static void
+auth_drop(struct rpc_auth *auth)
+{
+	if (auth)
+		auth->drop(auth);
+}
+
+static void
+call_send(struct rpc_peer *peer, struct rpc_out *out, uint32_t xid, uint32_t timeout_ms, struct rpc_auth *auth,
     rpc_done_fn *done, void *arg)
 {
 	bool arm = false;
 	pthread_mutex_lock(&peer->lock);
-	struct rpc_pending *p = pending_add(peer);
+	struct rpc_pending *p = pending_add(peer, xid);
 	if (!p) {
 		pthread_mutex_unlock(&peer->lock);
 		rpc_out_put(out);
+		auth_drop(auth);
 		done(peer, arg, -ENOMEM, NULL, 0, NULL);
 		return;
 	}
 	p->done = done;
 	p->arg = arg;
+	p->auth = auth;
 	p->deadline = timeout_ms ? now_ms() + timeout_ms : UINT64_MAX;
-	uint32_t xid = htobe32(p->xid);
-	memcpy(out->data, &xid, 4);
+	uint32_t be_xid = htobe32(p->xid);
+	memcpy(out->data, &be_xid, 4);
 	if (peer_state(peer) == PEER_CLOSED) {
 		peer_kick(peer);	/* which ends it */
 	} else if (p->deadline < peer->armed) {
@@ -105,11 +133,26 @@ rpc_peer_call(struct rpc_peer *peer, struct rpc_out *out, uint32_t timeout_ms,
 }
 
 void
+rpc_peer_call(struct rpc_peer *peer, struct rpc_out *out, uint32_t timeout_ms,
+    rpc_done_fn *done, void *arg)
+{
+	call_send(peer, out, 0, timeout_ms, NULL, done, arg);
+}
+
+void
+rpc_peer_call_auth(struct rpc_peer *peer, struct rpc_out *out, uint32_t timeout_ms,
+    struct rpc_auth *auth, rpc_done_fn *done, void *arg)
+{
+	uint32_t xid;
+	memcpy(&xid, out->data, 4);
+	call_send(peer, out, be32toh(xid), timeout_ms, auth, done, arg);
+}
+
+void
 peer_reply(struct rpc_peer *peer, uint32_t xid, struct rpc_view *view)
 {
 	struct rpc_pending *p;
-	uint8_t *body = NULL;
-	uint32_t len = 0;
+	struct rpc_reply reply = { .body = NULL };
 	pthread_mutex_lock(&peer->lock);
 	HASH_FIND(hh, peer->pending, &xid, sizeof xid, p);
 	if (!p) {		/* timed out, or never asked: dropped */
@@ -119,10 +162,14 @@ peer_reply(struct rpc_peer *peer, uint32_t xid, struct rpc_view *view)
 	HASH_DEL(peer->pending, p);
 	rpc_done_fn *done = p->done;
 	void *arg = p->arg;
+	struct rpc_auth *auth = p->auth;
 	pending_recycle(peer, p);
 	pthread_mutex_unlock(&peer->lock);
-	int err = rpc_msg_reply(view->data, view->len, &body, &len);
-	done(peer, arg, err, body, len, view->rec);
+	int err = rpc_msg_reply(view->data, view->len, &reply);
+	if (!err && auth)
+		err = auth->open(auth, &reply);
+	auth_drop(auth);
+	done(peer, arg, err, err ? NULL : reply.body, err ? 0 : reply.body_len, view->rec);
 }
 
 /* Take the calls due at LIMIT out of the table; the earliest of the others to *NEXT. */
@@ -149,6 +196,7 @@ pending_end(struct rpc_peer *peer, struct rpc_pending *list, int err)
 	while (list) {
 		struct rpc_pending *p = list;
 		list = p->next;
+		auth_drop(p->auth);
 		p->done(peer, p->arg, err, NULL, 0, NULL);
 		free(p);
 	}

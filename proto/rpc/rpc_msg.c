@@ -6,8 +6,8 @@
 
 #include "proto/xdr/xdr_arena.h"
 
-#define RPC_VERSION 2u
 #define MAX_AUTH 400u		/* RFC 5531 8.2: bytes of an opaque_auth body */
+#define GSS_VERSION 1u		/* RFC 2203 5.3.1 */
 #define MAX_MACHINE 255u	/* RFC 5531 appendix A */
 #define NOBODY 65534u
 
@@ -45,25 +45,47 @@ cred_sys(uint8_t *body, uint32_t len, struct rpc_cred *cred)
 	return ax_left(&x) == 0;
 }
 
+/* RFC 2203 5.3.1: rpc_gss_cred_t; nothing may be left over. */
+static bool
+cred_gss(uint8_t *body, uint32_t len, struct rpc_gss_cred *gss)
+{
+	XDR x;
+	uint32_t version;
+	ax_init(&x, body, len, XDR_DECODE, NULL);
+	return ax_get_u32(&x, &version) && version == GSS_VERSION && ax_get_u32(&x, &gss->proc) &&
+	    ax_get_u32(&x, &gss->seq) && ax_get_u32(&x, &gss->service) &&
+	    ax_get_opaque(&x, &gss->handle, &gss->handle_len, MAX_AUTH) && ax_left(&x) == 0;
+}
+
 static enum rpc_status
-call_auth(XDR *x, struct rpc_cred *cred)
+call_auth(XDR *x, struct rpc_call *call)
 {
 	uint32_t flavor, len, verf_flavor, verf_len;
 	uint8_t *body, *verf;
 	if (!ax_get_u32(x, &flavor) || !ax_get_opaque(x, &body, &len, MAX_AUTH))
 		return RPC_AUTH_BADCRED;
 	if (flavor == AUTH_SYS) {
-		if (!cred_sys(body, len, cred))
+		if (!cred_sys(body, len, &call->cred))
 			return RPC_AUTH_BADCRED;
+	} else if (flavor == RPCSEC_GSS) {
+		if (!cred_gss(body, len, &call->gss))
+			return RPC_AUTH_BADCRED;
+		call->gss.header = (uint8_t *)x->x_base;
+		call->gss.header_len = ax_used(x);
 	} else if (flavor != AUTH_NONE) {
 		return RPC_AUTH_BADCRED;
 	}
-	cred->flavor = flavor;
-	/* With these flavors the verifier is AUTH_NONE (RFC 5531 10.1, appendix A). */
-	if (!ax_get_u32(x, &verf_flavor) || !ax_get_opaque(x, &verf, &verf_len, MAX_AUTH) ||
-	    verf_flavor != AUTH_NONE)
+	call->cred.flavor = flavor;
+	if (!ax_get_u32(x, &verf_flavor) || !ax_get_opaque(x, &verf, &verf_len, MAX_AUTH))
 		return RPC_AUTH_BADVERF;
-	return RPC_OK;
+	if (flavor == RPCSEC_GSS) {
+		call->gss.verf_flavor = verf_flavor;
+		call->gss.mic = verf;
+		call->gss.mic_len = verf_len;
+		return RPC_OK;
+	}
+	/* With the others the verifier is AUTH_NONE (RFC 5531 10.1, appendix A). */
+	return verf_flavor == AUTH_NONE ? RPC_OK : RPC_AUTH_BADVERF;
 }
 
 int
@@ -71,42 +93,58 @@ rpc_msg_call(uint8_t *data, uint32_t len, struct rpc_call *call, enum rpc_status
 {
 	XDR x;
 	uint32_t type, version;
-	*call = (struct rpc_call){ .cred = { .flavor = AUTH_NONE, .uid = NOBODY, .gid = NOBODY } };
+	/* Not the whole of it: groups and gss count only where the credential has set them. */
+	call->cred.flavor = AUTH_NONE;
+	call->cred.uid = call->cred.gid = NOBODY;
+	call->cred.ngids = 0;
+	call->cred.principal = NULL;
+	call->rec = NULL;
 	ax_init(&x, data, len, XDR_DECODE, NULL);
 	if (!ax_get_u32(&x, &call->xid) || !ax_get_u32(&x, &type) ||
 	    !ax_get_u32(&x, &version))
 		return -EBADMSG;
-	if (version != RPC_VERSION) {
+	if (version != RPC_MSG_VERSION) {
 		*status = RPC_BADVERS;
 		return 0;
 	}
 	if (!ax_get_u32(&x, &call->prog) || !ax_get_u32(&x, &call->vers) ||
 	    !ax_get_u32(&x, &call->proc))
 		return -EBADMSG;
-	*status = call_auth(&x, &call->cred);
+	*status = call_auth(&x, call);
 	call->args = ax_pos(&x);
 	call->args_len = ax_left(&x);
 	call->record_len = len;
 	return 0;
 }
 
+/* Why a call was denied (RFC 5531 9; RFC 2203 5.3.3.3). */
+static int
+reply_why(XDR *x)
+{
+	uint32_t why, auth;
+	if (!ax_get_u32(x, &why) || why != REJECT_AUTH)
+		return -EPROTO;
+	if (ax_get_u32(x, &auth) && (auth == RPCSEC_GSS_CREDPROBLEM || auth == RPCSEC_GSS_CTXPROBLEM))
+		return -EKEYEXPIRED;
+	return -EACCES;
+}
+
 int
-rpc_msg_reply(uint8_t *data, uint32_t len, uint8_t **body, uint32_t *body_len)
+rpc_msg_reply(uint8_t *data, uint32_t len, struct rpc_reply *reply)
 {
 	XDR x;
-	uint32_t xid, type, stat, flavor, verf_len, why;
-	uint8_t *verf;
+	uint32_t xid, type, stat;
 	ax_init(&x, data, len, XDR_DECODE, NULL);
 	if (!ax_get_u32(&x, &xid) || !ax_get_u32(&x, &type) || !ax_get_u32(&x, &stat))
 		return -EPROTO;
 	if (stat == REPLY_DENIED)
-		return ax_get_u32(&x, &why) && why == REJECT_AUTH ? -EACCES : -EPROTO;
-	if (stat != REPLY_ACCEPTED || !ax_get_u32(&x, &flavor) ||
-	    !ax_get_opaque(&x, &verf, &verf_len, MAX_AUTH) || !ax_get_u32(&x, &stat) ||
+		return reply_why(&x);
+	if (stat != REPLY_ACCEPTED || !ax_get_u32(&x, &reply->verf_flavor) ||
+	    !ax_get_opaque(&x, &reply->verf, &reply->verf_len, MAX_AUTH) || !ax_get_u32(&x, &stat) ||
 	    stat != SUCCESS)
 		return -EPROTO;
-	*body = ax_pos(&x);
-	*body_len = ax_left(&x);
+	reply->body = ax_pos(&x);
+	reply->body_len = ax_left(&x);
 	return 0;
 }
 
@@ -118,13 +156,15 @@ reply_denied(XDR *x, enum rpc_status status)
 	ax_put_u32(x, REPLY_DENIED);
 	if (status == RPC_BADVERS) {
 		ax_put_u32(x, REJECT_MISMATCH);
-		ax_put_u32(x, RPC_VERSION);
-		ax_put_u32(x, RPC_VERSION);
+		ax_put_u32(x, RPC_MSG_VERSION);
+		ax_put_u32(x, RPC_MSG_VERSION);
 		return;
 	}
 	ax_put_u32(x, REJECT_AUTH);
 	ax_put_u32(x, status == RPC_AUTH_TOOWEAK ? AUTH_TOOWEAK :
-	    status == RPC_AUTH_BADVERF ? AUTH_BADVERF : AUTH_BADCRED);
+	    status == RPC_AUTH_BADVERF ? AUTH_BADVERF :
+	    status == RPC_AUTH_GSS_CRED ? RPCSEC_GSS_CREDPROBLEM :
+	    status == RPC_AUTH_GSS_CTX ? RPCSEC_GSS_CTXPROBLEM : AUTH_BADCRED);
 }
 
 void
@@ -163,7 +203,7 @@ rpc_call_header(struct rpc_out *out, uint32_t prog, uint32_t vers, uint32_t proc
 	ax_init(&x, out->data, out->cap, XDR_ENCODE, NULL);
 	ax_put_u32(&x, 0);	/* xid */
 	ax_put_u32(&x, RPC_MSG_CALL);
-	ax_put_u32(&x, RPC_VERSION);
+	ax_put_u32(&x, RPC_MSG_VERSION);
 	ax_put_u32(&x, prog);
 	ax_put_u32(&x, vers);
 	ax_put_u32(&x, proc);

@@ -18,7 +18,7 @@ int rpc_msg_type(const uint8_t *data, uint32_t len, uint32_t *xid, enum rpc_msg_
  */
 int rpc_msg_call(uint8_t *data, uint32_t len, struct rpc_call *call, enum rpc_status *status);
 
-/* Take the header of a REPLY apart: 0 and the body, -EPROTO, -EACCES as rpc_done_fn. */
-int rpc_msg_reply(uint8_t *data, uint32_t len, uint8_t **body, uint32_t *body_len);
+/* Take the header of a REPLY apart: 0, -EPROTO, -EACCES, -EKEYEXPIRED as rpc_done_fn. */
+int rpc_msg_reply(uint8_t *data, uint32_t len, struct rpc_reply *reply);
 
 #endif

@@ -145,7 +145,7 @@ static int
 server_key(struct parser *p, const char *name, const char *value)
 {
 	static const char *const names[] = { "listen", "state_dir", "ctl", "exports", "lease", "grace",
-		"recall_timeout", "max_io_time", "loops", "workers", "keeper" };
+		"recall_timeout", "max_io_time", "loops", "workers", "keeper", "keytab", "principal" };
 	struct mds_conf *conf = p->conf;
 	unsigned key = 0;
 	while (key < sizeof names / sizeof *names && strcmp(name, names[key]))
@@ -166,7 +166,9 @@ server_key(struct parser *p, const char *name, const char *value)
 	case 7: return set_number(p, &conf->max_io_time, value, 1, 3600);
 	case 8: return set_number(p, &conf->loops, value, 0, 1024);
 	case 9: return set_number(p, &conf->workers, value, 0, 4096);
-	default: return set_bool(p, &conf->keeper, value);
+	case 10: return set_bool(p, &conf->keeper, value);
+	case 11: return set_path(p, &conf->keytab, value);
+	default: return set_string(p, &conf->principal, value);
 	}
 }
 
@@ -378,6 +380,8 @@ conf_free(struct mds_conf *conf)
 	free(conf->state_dir);
 	free(conf->ctl);
 	free(conf->exports_file);
+	free(conf->keytab);
+	free(conf->principal);
 	*conf = (struct mds_conf){ 0 };
 }
 

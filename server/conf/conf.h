@@ -29,6 +29,7 @@ struct mds_conf {
 	uint32_t max_io_time;		/* seconds an I/O that a client has sent may take to reach the disk (RFC 5663 2.3.8) */
 	bool keeper;			/* what must outlive the server is held by a process of its own (keeper/keeper.h) */
 	unsigned loops, workers;	/* 0: by the number of processors */
+	char *keytab, *principal;	/* RPCSEC_GSS; NULL: Kerberos' default, any nfs/HOST in it */
 	struct device_conf *devices;
 };
 

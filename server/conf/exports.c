@@ -228,7 +228,8 @@ client_word(struct parser *p, struct line_private *line, const struct export_cli
 static int
 rest_of_line(struct parser *p, struct line_private *line, enum word *kind)
 {
-	struct export_client defaults = { .root_squash = true, .insecure = true, .anonuid = 65534, .anongid = 65534 };
+	struct export_client defaults = { .root_squash = true, .insecure = true, .anonuid = 65534, .anongid = 65534,
+		.sec = EXPORT_SEC_SYS, .nsec = 1 };
 	unsigned number = p->line, clients = 0;
 	int err = 0;
 	while (!err && (*kind = next_word(p)) == WORD) {

@@ -9,12 +9,21 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+/* Security flavors: sys, and RPCSEC_GSS with krb5 by its service (RFC 2203 5.3.1: none 1, integrity 2, privacy 3). */
+#define EXPORT_SEC_SYS 1u
+#define EXPORT_SEC_KRB5 (EXPORT_SEC_SYS << 1)
+#define EXPORT_SEC_KRB5I (EXPORT_SEC_SYS << 2)
+#define EXPORT_SEC_KRB5P (EXPORT_SEC_SYS << 3)
+
 /* One "client(options)" of an export's line. */
 struct export_client {
 	struct export_client *next;
 	char *spec;			/* *, host, 10.0.0.0/8, fe80::/64, *.domain, as written */
 	bool rw, root_squash, all_squash, insecure;
 	uint32_t anonuid, anongid;	/* 65534 */
+	uint32_t sec;			/* EXPORT_SEC_ */
+	uint8_t nsec, sec_list[4];	/* the same as services (0: sys), in the order given */
+	bool sec_set;			/* not the default: sys */
 };
 
 struct export_line {

@@ -95,7 +95,7 @@ network_parse(struct client_private *client, const char *spec, const char *slash
 	memcpy(addr, spec, (size_t)(slash - spec));
 	addr[slash - spec] = 0;
 	if (!addr_parse(addr, &in6, &width))
-		return strncmp(spec, "gss/", 4) ? "not ADDRESS/BITS or ADDRESS/NETMASK" : "only sec=sys is served";
+		return strncmp(spec, "gss/", 4) ? "not ADDRESS/BITS or ADDRESS/NETMASK" : "write *(sec=krb5), krb5i or krb5p instead";
 	int bits = prefix_parse(slash + 1, width);
 	if (bits < 0)
 		return "not a number of bits or a netmask";

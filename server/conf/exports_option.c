@@ -32,6 +32,37 @@ set_id(const struct where *w, const char *value, uint32_t *id)
 	return 0;
 }
 
+/* sec=FLAVOR:FLAVOR...  exports(5) lets options depend on the flavor, by a sec= before each group: here there is one group. */
+static int
+set_sec(const struct where *w, const char *value)
+{
+	static const char *const names[] = { "sys", "krb5", "krb5i", "krb5p" };
+	struct export_client *c = w->client;
+	if (c->sec_set)
+		return wrong(w, "sec= given twice: options are the same for all flavors");
+	c->sec = c->nsec = 0;
+	c->sec_set = true;
+	for (const char *end; ; value = end + 1) {
+		end = strchrnul(value, ':');
+		size_t len = (size_t)(end - value);
+		uint8_t service = 0;
+		while (service < 4 && (strlen(names[service]) != len || memcmp(names[service], value, len)))
+			service++;
+		if (service == 4)
+			return wrong(w, "sec is a list of sys, krb5, krb5i, krb5p with : between them");
+#ifndef HAVE_GSS
+		if (service)
+			return wrong(w, "built without GSS-API: only sec=sys is served");
+#endif
+		if (c->sec & EXPORT_SEC_SYS << service)
+			return wrong(w, "a flavor given twice");
+		c->sec |= EXPORT_SEC_SYS << service;
+		c->sec_list[c->nsec++] = service;
+		if (!*end)
+			return 0;
+	}
+}
+
 /* Words without a value; true if WORD was one. */
 static bool
 client_flag(struct export_client *c, const char *word)
@@ -148,7 +179,7 @@ valued(const struct where *w, const char *key, const char *value)
 	if (!strcmp(key, "anongid"))
 		return set_id(w, value, &w->client->anongid);
 	if (!strcmp(key, "sec"))
-		return strcmp(value, "sys") ? wrong(w, "only sec=sys is served") : 0;
+		return set_sec(w, value);
 	if (!*value)
 		return wrong(w, "no value");
 	if (!strcmp(key, "fsid"))

@@ -49,11 +49,12 @@ struct inode {
 };
 
 /* Who asks, after squashing. */
+#define FS_MAX_GROUPS 64	/* AUTH_SYS has 16 at most */
 struct fs_cred {
 	uid_t uid;
 	gid_t gid;
 	unsigned ngids;
-	gid_t gids[16];
+	gid_t gids[FS_MAX_GROUPS];
 };
 
 /* statx and more. */

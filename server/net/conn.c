@@ -8,6 +8,7 @@
 #include "proto/x/nfs4.h"
 #include "server/conf/exports.h"
 #include "server/fs/fs.h"
+#include "server/gss/gss.h"
 #include "server/mds.h"
 #include "server/net/listener.h"
 #include "server/nfs4/compound.h"
@@ -15,13 +16,17 @@
 
 /* An answer without a body, or an error of RPC itself (RFC 5531 9). */
 static void
-conn_answer(struct conn *conn, uint32_t xid, enum rpc_status status)
+conn_answer(struct conn *conn, const struct rpc_call *call, enum rpc_status status)
 {
+	struct gss_use use;
 	struct rpc_out *out = rpc_out_get(RPC_REPLY_HEADER + 8);
-	if (!out)
+	gss_use_take(&use, call);
+	if (!out) {
+		gss_use_drop(&use);
 		return;
-	rpc_reply_header(out, xid, status, NFS_V4, NFS_V4);
-	rpc_peer_send(conn->peer, out);
+	}
+	rpc_reply_header(out, call->xid, status, NFS_V4, NFS_V4);
+	gss_send(conn->peer, &use, out);
 }
 
 static void
@@ -29,14 +34,18 @@ conn_call(struct rpc_peer *peer, struct rpc_call *call)
 {
 	struct conn *conn = rpc_peer_owner(peer);
 	fs_glance_begin(call->batch);
+#ifdef HAVE_GSS
+	if (call->cred.flavor == RPCSEC_GSS && !gss_call(conn->mds, conn, call))
+		return;
+#endif
 	if (call->prog != NFS4_PROGRAM)
-		conn_answer(conn, call->xid, RPC_PROG_UNAVAIL);
+		conn_answer(conn, call, RPC_PROG_UNAVAIL);
 	else if (call->vers != NFS_V4)
-		conn_answer(conn, call->xid, RPC_PROG_MISMATCH);
+		conn_answer(conn, call, RPC_PROG_MISMATCH);
 	else if (call->proc == NFSPROC4_COMPOUND)
 		compound_start(conn->mds, conn, call);
 	else
-		conn_answer(conn, call->xid, call->proc == NFSPROC4_NULL ? RPC_OK : RPC_PROC_UNAVAIL);
+		conn_answer(conn, call, call->proc == NFSPROC4_NULL ? RPC_OK : RPC_PROC_UNAVAIL);
 }
 
 static void
@@ -52,7 +61,11 @@ conn_closed(struct rpc_peer *peer, int err)
 	conn_put(conn);
 }
 
-static const struct rpc_peer_ops conn_ops = { .call = conn_call, .closed = conn_closed };
+static const struct rpc_peer_ops conn_ops = {
+#ifdef HAVE_GSS
+	.gss = true,
+#endif
+	.call = conn_call, .closed = conn_closed };
 
 /* Loop's thread: read again if enough was answered. */
 static void

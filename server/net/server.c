@@ -19,6 +19,7 @@
 #include "server/ctl/ctl.h"
 #include "server/export/former_lease.h"
 #include "server/fs/fs.h"
+#include "server/gss/gss.h"
 #include "server/keeper/keeper.h"
 #include "server/layout/device.h"
 #include "server/layout/device_notice.h"
@@ -84,6 +85,9 @@ server_tick(struct ev_loop *ev, ev_timer *w, int revents)
 	device_notices_tick(w->data, mds_now_ms());
 	exporting_tick(w->data);
 	former_leases_tick(w->data, grace_active(w->data));
+#ifdef HAVE_GSS
+	gss_server_tick(w->data, mds_now_ms());
+#endif
 }
 
 static void
@@ -160,6 +164,31 @@ server_make_state(struct mds *mds, char **error)
 	return 0;
 }
 
+#ifdef HAVE_GSS
+static uint32_t
+server_flavors(const struct mds *mds)
+{
+	uint32_t sec = 0;
+	for (const struct export_line *l = mds->exports->lines; l; l = l->next)
+		for (const struct export_client *c = l->clients; c; c = c->next)
+			sec |= c->sec;
+	return sec;
+}
+#endif
+
+/* An export that asks for Kerberos without a key of ours is nobody's: said, not fatal, since a keytab may come later. */
+static void
+server_check_key(struct mds *mds)
+{
+#ifdef HAVE_GSS
+	CLEANUP_FREE char *why = NULL;
+	if (server_flavors(mds) & ~EXPORT_SEC_SYS && gss_server_check(mds, &why))
+		log_warn("sec=krb5: no key of this server: %s", why ? why : "no memory");
+#else
+	(void)mds;
+#endif
+}
+
 int
 server_start(const char *conf_file, struct mds **mds_ret, uint16_t *port, char **error)
 {
@@ -175,6 +204,10 @@ server_start(const char *conf_file, struct mds **mds_ret, uint16_t *port, char *
 		err = server_fail(error, server_make_loops(mds), "threads");
 	if (!err)
 		err = server_make_state(mds, error);
+#ifdef HAVE_GSS
+	if (!err)
+		err = server_fail(error, gss_server_new(mds), "gss");
+#endif
 	if (!err)
 		err = exporting_start(mds, error);
 	if (!err)
@@ -190,6 +223,7 @@ server_start(const char *conf_file, struct mds **mds_ret, uint16_t *port, char *
 	if ((err = ctl_start(mds)))
 		log_warn("%s: %s: pnfsctl will not work", mds->conf.ctl, strerror(-err));
 	exporting_print(mds);
+	server_check_key(mds);
 	ev_timer_init(&s->tick, server_tick, 1.0, 1.0);
 	s->tick.data = mds;
 	loop_call(mds->loops[0], server_tick_start, s);
@@ -221,6 +255,7 @@ server_reload(struct mds *mds)
 		log_error("exports not changed: %s", error ? error : strerror(-err));
 	else
 		log_info("exports read again");
+	server_check_key(mds);
 	free(error);
 }
 
@@ -292,6 +327,9 @@ server_stop(struct mds *mds)
 	for (unsigned i = 0; i < mds->nloops; i++)
 		loop_stop(mds->loops[i]);
 	free(mds->loops);
+#ifdef HAVE_GSS
+	gss_server_free(mds);
+#endif
 	listener_free(mds);
 	keeper_close(mds->keeper);
 	conf_free(&mds->conf);

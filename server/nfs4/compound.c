@@ -10,10 +10,12 @@
 
 #include "include/log.h"
 #include "proto/nfs4/op_xdr.h"
+#include "server/conf/exports.h"
 #include "server/mds.h"
 #include "server/net/conn.h"
 #include "server/nfs4/op_count.h"
 #include "server/nfs4/utf8.h"
+#include "server/state/client.h"
 #include "server/state/session.h"
 
 #define TAG_MAX NFS4_OPAQUE_LIMIT	/* longer ones are not echoed */
@@ -143,6 +145,23 @@ gate_position(const struct compound *c, const struct op_row *row)
 	return c->uncached_retry ? NFS4ERR_RETRY_UNCACHED_REP : NFS4_OK;
 }
 
+nfsstat4
+compound_check_mach(const struct compound *c, const struct client *client)
+{
+	if (!client->mach_cred)
+		return NFS4_OK;
+	return c->gss.ctx && c->gss.service >= (uint32_t)RPC_GSS_SVC_INTEGRITY && client_same_principal(client, &c->rpc_cred) ?
+	    NFS4_OK : NFS4ERR_WRONG_CRED;
+}
+
+/* Of spo_must_allow, and by the machine's credential: whatever the export's flavors (RFC 8881 2.10.8.3). */
+static bool
+mach_allowed(const struct compound *c, uint32_t op)
+{
+	return c->client && c->client->mach_cred && op < 64 && c->client->mach_allow[op / 32] >> op % 32 & 1 &&
+	    compound_check_mach(c, c->client) == NFS4_OK;
+}
+
 /* Does it have what it needs?  After its arguments were decoded. */
 static nfsstat4
 gate_needs(struct compound *c, const struct op_row *row)
@@ -151,12 +170,31 @@ gate_needs(struct compound *c, const struct op_row *row)
 		return NFS4ERR_NOTSUPP;
 	if (((row->flags & OPF_FH) && !c->cur) || ((row->flags & OPF_SAVED) && !c->saved))
 		return NFS4ERR_NOFILEHANDLE;
+	/* RFC 8881 2.6.3.1: what was put for LOOKUP or SECINFO to come is for them; of RENAME and LINK both are judged. */
+	if (((row->flags & OPF_FH) && c->wrongsec && !(row->flags & OPF_ANYSEC) && !mach_allowed(c, c->op)) ||
+	    ((row->flags & (OPF_SAVED | OPF_FH)) == (OPF_SAVED | OPF_FH) && c->saved_wrongsec))
+		return NFS4ERR_WRONGSEC;
 	if (row->flags & OPF_MODIFIES) {
 		uint32_t bound = 4 + (row->reply_max ? row->reply_max : MODIFIES_BOUND);
 		if (reply_too_big(c, reply_used(c) + bound))
 			return too_big_status(c);
 	}
 	return NFS4_OK;
+}
+
+/* RFC 8881 2.6.3.1.1: what a filehandle was put for; none is fine, too. */
+static bool
+next_judges(struct compound *c)
+{
+	uint32_t op;
+	if (c->index + 1 >= c->nops)
+		return true;
+	if (ax_left(&c->in) < 4)
+		return false;
+	memcpy(&op, ax_pos(&c->in), 4);
+	op = be32toh(op);
+	const struct op_row *row = row_find(op, c->minor);
+	return row && (row->flags & (OPF_PUTFH | OPF_ANYSEC) || mach_allowed(c, op));
 }
 
 static bool
@@ -179,6 +217,7 @@ op_execute(struct compound *c, const struct op_row *row, nfs_resop4 *res)
 		return OP_WORKER;
 	if (!decode_args(c, &arg))
 		return NFS4ERR_BADXDR;
+	c->next_judges = row->flags & OPF_PUTFH && next_judges(c);
 	status = gate_needs(c, row);
 	return status == NFS4_OK ? row->run(c, &arg, res) : status;
 }
@@ -236,10 +275,12 @@ compound_end(struct compound *c, nfsstat4 status)
 	if (c->slot)
 		session_slot_done(c->session, c->slot, c->cache_this ? c->reply->data + RPC_REPLY_HEADER : NULL,
 		    c->reply->len - RPC_REPLY_HEADER);
-	if (status == OP_DROP)
+	if (status == OP_DROP) {
 		rpc_out_put(c->reply);
-	else
-		rpc_peer_send(c->conn->peer, c->reply);
+		gss_use_drop(&c->gss);
+	} else {
+		gss_send(c->conn->peer, &c->gss, c->reply);
+	}
 	if (c->cur)
 		inode_put(c->cur);
 	if (c->saved)
@@ -319,6 +360,9 @@ compound_start(struct mds *mds, struct conn *conn, struct rpc_call *call)
 	struct rpc_out *out = rpc_out_get(RPC_REPLY_HEADER + TAG_MAX + 512);
 	if (!c || !out) {
 		/* No answer: the client sends it again when the connection is closed. */
+		struct gss_use use;
+		gss_use_take(&use, call);
+		gss_use_drop(&use);
 		rpc_out_put(out);
 		if (c)
 			compound_free(c);
@@ -330,8 +374,11 @@ compound_start(struct mds *mds, struct conn *conn, struct rpc_call *call)
 	c->rpc_cred.flavor = call->cred.flavor;
 	c->rpc_cred.uid = call->cred.uid;
 	c->rpc_cred.gid = call->cred.gid;
+	c->rpc_cred.principal = call->cred.principal;
 	c->rpc_cred.ngids = call->cred.ngids;
 	memcpy(c->rpc_cred.gids, call->cred.gids, call->cred.ngids * sizeof call->cred.gids[0]);
+	gss_use_take(&c->gss, call);
+	c->sec = EXPORT_SEC_SYS << (c->gss.ctx ? c->gss.service : 0);
 	c->xid = call->xid;
 	c->record_len = call->record_len;
 	c->reply = out;

@@ -17,6 +17,7 @@
 #include "proto/rpc/peer.h"
 #include "proto/x/nfs4.h"
 #include "server/fs/fs.h"
+#include "server/gss/gss.h"
 #include "server/net/worker.h"
 
 struct client;
@@ -38,6 +39,10 @@ struct compound {
 	uint32_t xid, minor, nops, index;	/* index of the operation being run */
 	uint32_t op;			/* its number */
 	uint32_t record_len;		/* bytes of the request with its RPC header (ca_maxrequestsize) */
+	struct gss_use gss;		/* RPCSEC_GSS */
+	uint32_t sec;			/* what it came by: EXPORT_SEC_ bit (conf/exports.h) */
+	bool next_judges;		/* the operation leaves it to the next one to say WRONGSEC (RFC 8881 2.6.3.1.1) */
+	bool wrongsec, saved_wrongsec;	/* that does not do for cur's, saved's export: few operations may come (RFC 8881 2.6.3.1) */
 	XDR in, out;
 	struct rpc_out *reply;
 	bool on_loop;
@@ -99,6 +104,12 @@ uint32_t compound_room(struct compound *c);
  */
 uint8_t *compound_reply_data(struct compound *c, uint32_t header, uint32_t len);
 
+/*
+ * May the caller do what CLIENT has put under its machine's credential (SP4_MACH_CRED, RFC 8881 2.10.8.3)?  WRONG_CRED if it is another, or nothing protects the
+ * call.
+ */
+nfsstat4 compound_check_mach(const struct compound *c, const struct client *client);
+
 /* ---- the table ---- */
 
 enum {
@@ -111,6 +122,8 @@ enum {
 	OPF_FIRST = 1 << 6,		/* SEQUENCE: only as the first */
 	OPF_V41_ONLY = 1 << 7,		/* GETDEVICELIST: dropped by RFC 7862 */
 	OPF_UNSUPPORTED = 1 << 8,	/* answers NOTSUPP after its arguments were decoded */
+	OPF_PUTFH = 1 << 9,		/* "put filehandle operation" of RFC 8881 2.6.3.1.1 */
+	OPF_ANYSEC = 1 << 10,		/* takes a filehandle whatever the security flavor: judges what it finds by it, or tells the flavors */
 };
 
 struct op_row {

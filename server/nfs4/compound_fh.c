@@ -9,11 +9,23 @@
 #include "server/nfs4/compound.h"
 #include "server/state/stateid.h"
 
-/* exports(5): who the caller is on this export.  AUTH_NONE is nobody everywhere. */
-static void
-cred_squash(struct fs_cred *cred, const struct rpc_cred *rpc, const struct export_client *opts)
+/* The groups of the caller: with GSS those of the account, not what a request claims. */
+static unsigned
+cred_groups(const struct compound *c, const uint32_t **gids)
 {
-	if (opts->all_squash || rpc->flavor != AUTH_SYS) {
+	const struct gss_who *who = c->gss.ctx ? gss_who(c->gss.ctx) : NULL;
+	*gids = who ? who->gids : c->rpc_cred.gids;
+	return who ? who->ngids : c->rpc_cred.ngids;
+}
+
+/* exports(5): who the caller is on this export.  AUTH_NONE is nobody everywhere, and so is a principal without an account. */
+static void
+cred_squash(struct compound *c, const struct export_client *opts)
+{
+	const struct rpc_cred *rpc = &c->rpc_cred;
+	struct fs_cred *cred = &c->cred;
+	const uint32_t *gids;
+	if (opts->all_squash || (c->gss.ctx ? gss_who(c->gss.ctx)->anonymous : rpc->flavor != AUTH_SYS)) {
 		cred->uid = opts->anonuid;
 		cred->gid = opts->anongid;
 		cred->ngids = 0;
@@ -22,26 +34,28 @@ cred_squash(struct fs_cred *cred, const struct rpc_cred *rpc, const struct expor
 	bool squash = opts->root_squash;
 	cred->uid = squash && rpc->uid == 0 ? opts->anonuid : rpc->uid;
 	cred->gid = squash && rpc->gid == 0 ? opts->anongid : rpc->gid;
-	cred->ngids = rpc->ngids;
-	for (uint32_t i = 0; i < rpc->ngids; i++)
-		cred->gids[i] = squash && rpc->gids[i] == 0 ? opts->anongid : rpc->gids[i];
+	cred->ngids = cred_groups(c, &gids);
+	for (uint32_t i = 0; i < cred->ngids; i++)
+		cred->gids[i] = squash && gids[i] == 0 ? opts->anongid : gids[i];
 }
 
 /* On the pseudo root, which anybody may see. */
 static void
-cred_plain(struct fs_cred *cred, const struct rpc_cred *rpc)
+cred_plain(struct compound *c)
 {
-	cred->uid = rpc->uid;
-	cred->gid = rpc->gid;
-	cred->ngids = rpc->ngids;
-	for (uint32_t i = 0; i < rpc->ngids; i++)
-		cred->gids[i] = rpc->gids[i];
+	const uint32_t *gids;
+	c->cred.uid = c->rpc_cred.uid;
+	c->cred.gid = c->rpc_cred.gid;
+	c->cred.ngids = cred_groups(c, &gids);
+	for (uint32_t i = 0; i < c->cred.ngids; i++)
+		c->cred.gids[i] = gids[i];
 }
 
 nfsstat4
 compound_set_fh(struct compound *c, struct inode *inode)
 {
 	const struct export_client *opts = NULL;
+	bool wrongsec = false;
 	if (inode->export) {
 		opts = conn_export_client(c->conn, inode->export->line, c->on_loop);
 		if (!opts) {
@@ -52,10 +66,16 @@ compound_set_fh(struct compound *c, struct inode *inode)
 			 */
 			return c->op == OP_PUTFH ? NFS4ERR_STALE : NFS4ERR_ACCESS;
 		}
-		cred_squash(&c->cred, &c->rpc_cred, opts);
+		wrongsec = !(opts->sec & c->sec);
+		if (wrongsec && !c->next_judges) {
+			inode_put(inode);
+			return NFS4ERR_WRONGSEC;
+		}
+		cred_squash(c, opts);
 	} else {
-		cred_plain(&c->cred, &c->rpc_cred);
+		cred_plain(c);
 	}
+	c->wrongsec = wrongsec;
 	if (c->cur)
 		inode_put(c->cur);
 	c->cur = inode;

@@ -1,5 +1,6 @@
 /* Directories: see dir.h. */
 #include "proto/nfs4/status.h"
+#include "server/conf/exports.h"
 #include "server/export/export.h"
 #include "server/net/conn.h"
 #include "server/nfs4/dir.h"
@@ -45,4 +46,15 @@ dir_visible(struct compound *c, const struct inode *inode)
 	if (!inode->export || (c->cur && c->cur->export == inode->export))
 		return true;
 	return export_visible(inode->export, c);
+}
+
+nfsstat4
+dir_check_sec(struct compound *c, const struct inode *inode)
+{
+	const struct export_client *opts;
+
+	if (!inode->export || (c->cur && c->cur->export == inode->export))
+		return NFS4_OK;
+	opts = conn_export_client(c->conn, inode->export->line, c->on_loop);
+	return opts && opts->sec & c->sec ? NFS4_OK : NFS4ERR_WRONGSEC;
 }

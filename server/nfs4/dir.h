@@ -14,5 +14,7 @@ nfsstat4 dir_access(struct inode *inode, const struct fs_cred *cred, unsigned ma
 
 /* May the caller know of INODE at all: is its export for him, or, of a node of the pseudo root, any that it leads to? */
 bool dir_visible(struct compound *c, const struct inode *inode);
+/* Does the caller's security flavor do for the export of INODE, which is visible to him?  WRONGSEC. */
+nfsstat4 dir_check_sec(struct compound *c, const struct inode *inode);
 
 #endif

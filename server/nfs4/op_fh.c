@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include "proto/nfs4/status.h"
+#include "server/conf/exports.h"
+#include "server/export/export.h"
 #include "server/mds.h"
+#include "server/net/conn.h"
 #include "server/nfs4/dir.h"
 #include "server/nfs4/name.h"
 
@@ -62,6 +65,7 @@ op_savefh(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	c->saved = inode_get(c->cur);
 	c->saved_opts = c->cur_opts;
 	c->saved_cred = c->cred;
+	c->saved_wrongsec = c->wrongsec;
 	c->saved_sid = c->cur_sid;
 	c->saved_sid_valid = c->cur_sid_valid;
 	if (old)
@@ -74,8 +78,11 @@ op_restorefh(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 {
 	(void)arg;
 	(void)res;
+	if (c->saved_wrongsec && !c->next_judges)
+		return NFS4ERR_WRONGSEC;
 	struct inode *old = c->cur;
 	c->cur = inode_get(c->saved);
+	c->wrongsec = c->saved_wrongsec;
 	c->cur_opts = c->saved_opts;
 	c->cred = c->saved_cred;
 	c->cur_sid = c->saved_sid;
@@ -154,20 +161,41 @@ fh_consume(struct compound *c)
 	inode_put(c->cur);
 	c->cur = NULL;
 	c->cur_opts = NULL;
+	c->wrongsec = false;
 	c->cur_sid_valid = false;
 }
 
-/* sec=sys is all there is, for every export. */
-static nfsstat4
-secinfo_list(struct compound *c, SECINFO4res *res)
-{
-	SECINFO4resok *ok = &res->SECINFO4res_u.resok4;
+/* What the pseudo root is served by: all there is. */
+static const struct export_client any_sec = {
+#ifdef HAVE_GSS
+	.nsec = 4, .sec_list = { 0, RPC_GSS_SVC_NONE, RPC_GSS_SVC_INTEGRITY, RPC_GSS_SVC_PRIVACY },
+#else
+	.nsec = 1,
+#endif
+};
 
-	ok->SECINFO4resok_val = arena_zalloc(&c->arena, sizeof *ok->SECINFO4resok_val);
+/* RFC 8881 18.29.3: "in order of preference": that of exports. */
+static nfsstat4
+secinfo_list(struct compound *c, const struct inode *inode, SECINFO4res *res)
+{
+	static const char krb5[] = "\x2a\x86\x48\x86\xf7\x12\x01\x02\x02";	/* 1.2.840.113554.1.2.2 (RFC 4121) */
+	SECINFO4resok *ok = &res->SECINFO4res_u.resok4;
+	const struct export_client *opts = inode->export ? conn_export_client(c->conn, inode->export->line, c->on_loop) : &any_sec;
+
+	if (!opts)
+		return NFS4ERR_ACCESS;
+	ok->SECINFO4resok_val = arena_zalloc(&c->arena, opts->nsec * sizeof *ok->SECINFO4resok_val);
 	if (!ok->SECINFO4resok_val)
 		return NFS4ERR_DELAY;
-	ok->SECINFO4resok_len = 1;
-	ok->SECINFO4resok_val[0].flavor = AUTH_SYS;
+	ok->SECINFO4resok_len = opts->nsec;
+	for (unsigned i = 0; i < opts->nsec; i++) {
+		secinfo4 *info = &ok->SECINFO4resok_val[i];
+		info->flavor = opts->sec_list[i] ? RPCSEC_GSS : AUTH_SYS;
+		if (info->flavor == AUTH_SYS)
+			continue;
+		info->secinfo4_u.flavor_info.oid = (sec_oid4){ .sec_oid4_len = sizeof krb5 - 1, .sec_oid4_val = (char *)(uintptr_t)krb5 };
+		info->secinfo4_u.flavor_info.service = (rpc_gss_svc_t)opts->sec_list[i];
+	}
 	fh_consume(c);
 	return NFS4_OK;
 }
@@ -182,8 +210,9 @@ op_secinfo(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		status = lookup_name(c, &arg->nfs_argop4_u.opsecinfo.name, &inode);
 	if (status != NFS4_OK)
 		return status;
+	status = secinfo_list(c, inode, &res->nfs_resop4_u.opsecinfo);
 	inode_put(inode);
-	return secinfo_list(c, &res->nfs_resop4_u.opsecinfo);
+	return status;
 }
 
 nfsstat4
@@ -193,7 +222,7 @@ op_secinfo_no_name(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 
 	switch (arg->nfs_argop4_u.opsecinfo_no_name) {
 	case SECINFO_STYLE4_CURRENT_FH:
-		return secinfo_list(c, info);
+		return secinfo_list(c, c->cur, info);
 	case SECINFO_STYLE4_PARENT:
 		break;
 	default:
@@ -207,6 +236,7 @@ op_secinfo_no_name(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		status = lookup_parent(c, &inode);
 	if (status != NFS4_OK)
 		return status;
+	status = secinfo_list(c, inode, info);
 	inode_put(inode);
-	return secinfo_list(c, info);
+	return status;
 }

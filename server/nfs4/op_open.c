@@ -265,6 +265,9 @@ op_open(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 
 	if (!mask)
 		return NFS4ERR_DELAY;
+	/* No regular file is the root of another export: what does not do for the directory does not for the file (RFC 8881 2.6.3.1.1.5). */
+	if (c->wrongsec)
+		return NFS4ERR_WRONGSEC;
 	nfsstat4 status = check_args(c, a);
 	if (status == NFS4_OK)
 		status = check_claim(c, a);

@@ -57,7 +57,9 @@ from_inode(struct listing *l, const struct fs_dirent *ent, struct nfs_attrs *a)
 
 	if (err < 0)
 		return err == -ESTALE ? NFS4ERR_NOENT : nfs4_status(err);
-	nfsstat4 status = dir_visible(l->c, inode) ? attr_get(l->c, inode, &l->want, a) : NFS4ERR_NOENT;
+	nfsstat4 status = dir_visible(l->c, inode) ? dir_check_sec(l->c, inode) : NFS4ERR_NOENT;
+	if (status == NFS4_OK)
+		status = attr_get(l->c, inode, &l->want, a);
 	if (status == NFS4_OK && attr_has(&a->mask, FATTR4_FILEHANDLE)) {
 		/* It would point into an inode that has been put. */
 		a->fh.data = arena_dup(&l->c->arena, inode->handle, inode->handle_len);
@@ -85,8 +87,12 @@ emit(void *arg, const struct fs_dirent *ent)
 
 	if (!from_dirent(l, ent, &a)) {
 		nfsstat4 status = from_inode(l, ent, &a);
-		/* A mount that is no export is not to be had by anybody: without rdattr_error it would stop every READDIR. */
-		if (status == NFS4ERR_NOENT || (status == NFS4ERR_ACCESS && !attr_has(&l->want, FATTR4_RDATTR_ERROR)))
+		/*
+		 * A mount that is no export is not to be had by anybody, nor an export by another flavor than its own: without rdattr_error they would stop
+		 * every READDIR.
+		 */
+		if (status == NFS4ERR_NOENT ||
+		    ((status == NFS4ERR_ACCESS || status == NFS4ERR_WRONGSEC) && !attr_has(&l->want, FATTR4_RDATTR_ERROR)))
 			return true;
 		if (status != NFS4_OK && !attr_has(&l->want, FATTR4_RDATTR_ERROR))
 			return stop(l, status);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "include/cleanup.h"
+#include "proto/rpc/gss.h"
 #include "server/mds.h"
 #include "server/net/conn.h"
 #include "server/nfs4/compound.h"
@@ -47,6 +48,8 @@ sequence_digest(struct compound *c)
 	const uint8_t *p = ax_pos(&c->in);
 	uint64_t h = 0x9e3779b97f4a7c15u ^ ((uint64_t)c->nops << 32 | left);
 	h = (h ^ ((uint64_t)c->rpc_cred.flavor << 32 | c->rpc_cred.uid)) * 0xff51afd7ed558ccdu;
+	if (c->gss.ctx)
+		h = (h ^ gss_who(c->gss.ctx)->hash) * 0xff51afd7ed558ccdu;
 	for (; n >= 8; n -= 8, p += 8) {
 		uint64_t word;
 		memcpy(&word, p, 8);
@@ -114,6 +117,8 @@ sequence_slot(struct compound *c, struct session *s, const SEQUENCE4args *arg)
 	uint32_t limit = s->fore.ca_maxresponsesize;
 	if (arg->sa_cachethis && s->fore.ca_maxresponsesize_cached < limit)
 		limit = s->fore.ca_maxresponsesize_cached;
+	if (c->gss.ctx)		/* verifier and seal count (RFC 8881 18.36.3) */
+		limit = limit > RPC_GSS_OVERHEAD ? limit - RPC_GSS_OVERHEAD : 0;
 	nfsstat4 status = sequence_limits(c, s, arg, limit);
 	if (status != NFS4_OK)
 		return status;

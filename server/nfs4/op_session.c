@@ -100,6 +100,9 @@ create_session_check(struct compound *c, const CREATE_SESSION4args *arg, struct 
 	*replay = false;
 	if (!client)
 		return NFS4ERR_STALE_CLIENTID;
+	nfsstat4 status = compound_check_mach(c, client);
+	if (status != NFS4_OK)
+		return status;
 	if (arg->csa_sequence == client->create_seqid) {
 		*ok = client->create_res;
 		*replay = true;
@@ -107,8 +110,7 @@ create_session_check(struct compound *c, const CREATE_SESSION4args *arg, struct 
 	}
 	if (arg->csa_sequence != client->create_seqid + 1)
 		return NFS4ERR_SEQ_MISORDERED;
-	if (!client->confirmed && (client->principal.flavor != c->rpc_cred.flavor ||
-	    client->principal.uid != c->rpc_cred.uid))
+	if (!client->confirmed && !client_same_principal(client, &c->rpc_cred))
 		return NFS4ERR_CLID_INUSE;
 	if (client->nsessions >= SESSION_MAX_OF_CLIENT)
 		return NFS4ERR_NOSPC;
@@ -239,6 +241,9 @@ op_destroy_session(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 		return NFS4ERR_BADSESSION;
 	if (!session_is_bound_locked(session, c->conn))
 		return NFS4ERR_CONN_NOT_BOUND_TO_SESSION;
+	nfsstat4 status = compound_check_mach(c, session->client);
+	if (status != NFS4_OK)
+		return status;
 	/* It MAY be refused while callbacks are out (BACK_CHAN_BUSY); they go on by another session instead. */
 	session_destroy_locked(c->mds, session);
 	return NFS4_OK;
@@ -270,14 +275,15 @@ op_bind_conn_to_session(struct compound *c, nfs_argop4 *arg_op, nfs_resop4 *res)
 	}
 	pthread_mutex_lock(&c->mds->state_lock);
 	struct session *session = session_find_locked(c->mds, (const uint8_t *)arg->bctsa_sessid);
-	if (session) {
+	nfsstat4 status = session ? compound_check_mach(c, session->client) : NFS4ERR_BADSESSION;
+	if (status == NFS4_OK) {
 		path_up = session_bind_locked(session, c->conn, fore, back);
 		client = client_get(session->client);
 		session_get(session);
 	}
 	pthread_mutex_unlock(&c->mds->state_lock);
-	if (!session)
-		return NFS4ERR_BADSESSION;
+	if (status != NFS4_OK)
+		return status;
 	if (path_up && cb_path_up)
 		cb_path_up(c->mds, client);
 	if (path_up)

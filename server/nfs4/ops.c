@@ -14,6 +14,7 @@
 #define DENIED (8u + 8 + 4 + 8 + 4 + NFS4_OPAQUE_LIMIT)	/* LOCK4denied */
 #define WRITE_RESPONSE (4u + STATEID + 8 + 4 + NFS4_VERIFIER_SIZE)	/* write_response4 with a callback id */
 #define DELEGATION (4u + STATEID + 4 + 12 + 16)	/* open_delegation4, its largest arm; permissions are for nobody */
+#define SECINFO (4u + 4 * (4 + 4 + 12 + 4 + 4))	/* four flavors, three with an OID */
 #define CHANNEL (6u * 4 + 4 + 4)
 
 #define FHR OPF_FH
@@ -35,25 +36,25 @@ const struct op_row op_rows[OP_ROWS] = {
 	[OP_LOCK] = { op_lock, FHM, STATUS + DENIED },
 	[OP_LOCKT] = { op_lockt, FHR, STATUS + DENIED },
 	[OP_LOCKU] = { op_locku, FHM, STATUS + STATEID },
-	[OP_LOOKUP] = { op_lookup, FHR, STATUS },
-	[OP_LOOKUPP] = { op_lookupp, FHR, STATUS },
+	[OP_LOOKUP] = { op_lookup, FHR | OPF_ANYSEC, STATUS },
+	[OP_LOOKUPP] = { op_lookupp, FHR | OPF_ANYSEC, STATUS },
 	[OP_NVERIFY] = { op_nverify, FHR, STATUS },
-	[OP_OPEN] = { op_open, FHM, STATUS + STATEID + CHANGE_INFO + 4 + BITMAP + DELEGATION },
+	[OP_OPEN] = { op_open, FHM | OPF_ANYSEC, STATUS + STATEID + CHANGE_INFO + 4 + BITMAP + DELEGATION },
 	[OP_OPENATTR] = UNSUPPORTED,
 	[OP_OPEN_CONFIRM] = UNSUPPORTED,	/* RFC 8881 17: mandatory to not implement, here and below */
 	[OP_OPEN_DOWNGRADE] = { op_open_downgrade, FHM, STATUS + STATEID },
-	[OP_PUTFH] = { op_putfh, 0, STATUS },
-	[OP_PUTPUBFH] = { op_putpubfh, 0, STATUS },
-	[OP_PUTROOTFH] = { op_putrootfh, 0, STATUS },
+	[OP_PUTFH] = { op_putfh, OPF_PUTFH, STATUS },
+	[OP_PUTPUBFH] = { op_putpubfh, OPF_PUTFH, STATUS },
+	[OP_PUTROOTFH] = { op_putrootfh, OPF_PUTFH, STATUS },
 	[OP_READ] = { op_read, FHR, 0 },
 	[OP_READDIR] = { op_readdir, FHR | OPF_BLOCKS, 0 },
 	[OP_READLINK] = { op_readlink, FHR, 0 },
 	[OP_REMOVE] = { op_remove, FHMB, STATUS + CHANGE_INFO },
 	[OP_RENAME] = { op_rename, FHMB | OPF_SAVED, STATUS + 2 * CHANGE_INFO },
 	[OP_RENEW] = UNSUPPORTED,
-	[OP_RESTOREFH] = { op_restorefh, OPF_SAVED, STATUS },
-	[OP_SAVEFH] = { op_savefh, FHR, STATUS },
-	[OP_SECINFO] = { op_secinfo, FHR, STATUS + 4 + 4 * 16 },
+	[OP_RESTOREFH] = { op_restorefh, OPF_SAVED | OPF_PUTFH, STATUS },
+	[OP_SAVEFH] = { op_savefh, FHR | OPF_ANYSEC, STATUS },
+	[OP_SECINFO] = { op_secinfo, FHR | OPF_ANYSEC, STATUS + SECINFO },
 	[OP_SETATTR] = { op_setattr, FHMB, STATUS + BITMAP },
 	[OP_SETCLIENTID] = UNSUPPORTED,
 	[OP_SETCLIENTID_CONFIRM] = UNSUPPORTED,
@@ -64,7 +65,7 @@ const struct op_row op_rows[OP_ROWS] = {
 	[OP_BACKCHANNEL_CTL] = { op_backchannel_ctl, OPF_MODIFIES, STATUS },
 	[OP_BIND_CONN_TO_SESSION] = { op_bind_conn_to_session, OPF_NO_SESSION, STATUS + NFS4_SESSIONID_SIZE + 8 },
 	[OP_EXCHANGE_ID] = { op_exchange_id, OPF_NO_SESSION | OPF_MODIFIES | OPF_BLOCKS,
-	    STATUS + 16 + 4 + 8 + 4 + 16 + 4 + 16 + 4 },
+	    STATUS + 16 + 4 + 2 * (4 + 8) + 8 + 4 + 16 + 4 + 16 + 4 },
 	[OP_CREATE_SESSION] = { op_create_session, OPF_NO_SESSION | OPF_MODIFIES | OPF_BLOCKS,
 	    STATUS + NFS4_SESSIONID_SIZE + 8 + 2 * CHANNEL },
 	[OP_DESTROY_SESSION] = { op_destroy_session, OPF_NO_SESSION | OPF_MODIFIES, STATUS },
@@ -75,7 +76,7 @@ const struct op_row op_rows[OP_ROWS] = {
 	[OP_LAYOUTCOMMIT] = { op_layoutcommit, FHMB, STATUS + 12 },
 	[OP_LAYOUTGET] = { op_layoutget, OPF_FH | OPF_MODIFIES, 256 },
 	[OP_LAYOUTRETURN] = { op_layoutreturn, OPF_MODIFIES, STATUS + 4 + STATEID },
-	[OP_SECINFO_NO_NAME] = { op_secinfo_no_name, FHR, STATUS + 4 + 4 * 16 },
+	[OP_SECINFO_NO_NAME] = { op_secinfo_no_name, FHR | OPF_ANYSEC, STATUS + SECINFO },
 	[OP_SEQUENCE] = { op_sequence, OPF_FIRST, STATUS + NFS4_SESSIONID_SIZE + 20 },
 	[OP_SET_SSV] = UNSUPPORTED,
 	[OP_TEST_STATEID] = { op_test_stateid, 0, 0 },

@@ -117,6 +117,11 @@ client_new_locked(struct mds *mds, const client_owner4 *owner, const struct rpc_
 	memcpy(client->ownerid, owner->co_ownerid.co_ownerid_val, client->ownerid_len);
 	memcpy(client->verifier, owner->co_verifier, sizeof client->verifier);
 	client->principal = *principal;
+	if (principal->principal && !(client->principal.principal = strdup(principal->principal))) {
+		free(client->ownerid);
+		free(client);
+		return NULL;
+	}
 	client->addr = *addr;
 	/* RFC 8881 18.36.4: before the first one the slot holds a contrived SEQ_MISORDERED. */
 	client->create_seqid = 0;
@@ -162,8 +167,19 @@ client_put(struct mds *mds, struct client *client)
 	(void)mds;
 	if (atomic_fetch_sub(&client->refs, 1) != 1)
 		return;
+	free((void *)(uintptr_t)client->principal.principal);
 	free(client->ownerid);
 	free(client);
+}
+
+bool
+client_same_principal(const struct client *client, const struct rpc_cred *cred)
+{
+	const struct rpc_cred *own = &client->principal;
+	if (own->flavor != cred->flavor)
+		return false;
+	return own->principal && cred->principal ? !strcmp(own->principal, cred->principal) :
+	    !own->principal && !cred->principal && own->uid == cred->uid;
 }
 
 bool

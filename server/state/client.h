@@ -42,7 +42,9 @@ struct client {
 	uint8_t *ownerid;		/* co_ownerid, at most NFS4_OPAQUE_LIMIT */
 	uint32_t ownerid_len;
 	uint8_t verifier[NFS4_VERIFIER_SIZE];	/* co_verifier */
-	struct rpc_cred principal;	/* who made it; flavor and uid count */
+	struct rpc_cred principal;	/* who made it: client_same_principal(); its name is the record's own */
+	bool mach_cred;			/* SP4_MACH_CRED (RFC 8881 2.10.8.3); this and the next do not change */
+	uint32_t mach_allow[2];		/* spo_must_allow, by operation */
 	bool confirmed;
 	bool removed;			/* out of the tables */
 	bool reclaim_complete;		/* RECLAIM_COMPLETE (one_fs false) seen */
@@ -108,6 +110,9 @@ struct client *client_find_owner_locked(struct mds *mds, const void *ownerid, ui
 /* A new, unconfirmed record.  NULL without memory. state_lock held. */
 struct client *client_new_locked(struct mds *mds, const client_owner4 *owner, const struct rpc_cred *principal,
     const struct sockaddr_storage *addr);
+/* The one who made CLIENT: with RPCSEC_GSS by its name, else by uid (RFC 8881 2.2.1). Any thread. */
+bool client_same_principal(const struct client *client, const struct rpc_cred *cred);
+
 /* The first CREATE_SESSION succeeded.  The confirmed record of the same owner, if any, was replaced before. state_lock held. */
 void client_confirm_locked(struct mds *mds, struct client *client);
 /* Has an instance of this owner a record, or is it being written?  state_lock held. */

@@ -23,11 +23,11 @@ look(uint8_t *data, uint32_t len)
 static void
 record(struct rpc_view *view)
 {
-	uint32_t xid, len;
+	uint32_t xid;
 	enum rpc_msg_type type;
 	enum rpc_status status;
 	struct rpc_call call;
-	uint8_t *body;
+	struct rpc_reply reply;
 	/* A copy of exactly its length, for the sanitizer. */
 	uint8_t *copy = malloc(view->len + 1);
 	memcpy(copy, view->data, view->len);
@@ -37,8 +37,14 @@ record(struct rpc_view *view)
 			if (call.cred.ngids > RPC_MAX_GROUPS)
 				abort();
 			look(call.args, call.args_len);
-		} else if (type == RPC_MSG_REPLY && rpc_msg_reply(copy, view->len, &body, &len) == 0) {
-			look(body, len);
+			if (call.cred.flavor == RPCSEC_GSS) {
+				look(call.gss.handle, call.gss.handle_len);
+				look(call.gss.header, call.gss.header_len);
+				look(call.gss.mic, call.gss.mic_len);
+			}
+		} else if (type == RPC_MSG_REPLY && rpc_msg_reply(copy, view->len, &reply) == 0) {
+			look(reply.verf, reply.verf_len);
+			look(reply.body, reply.body_len);
 		}
 	}
 	free(copy);

@@ -307,18 +307,18 @@ serve_compound(struct fake_mds *fake, struct rpc_call *call, struct arena *arena
 static bool
 serve_record(struct fake_mds *fake, uint8_t *data, uint32_t len, struct arena *arena)
 {
-	uint32_t xid, body_len;
-	uint8_t *body;
+	uint32_t xid;
+	struct rpc_reply rpc;
 	enum rpc_msg_type type;
 	enum rpc_status status;
 	struct rpc_call call;
 	ck_assert_int_eq(rpc_msg_type(data, len, &xid, &type), 0);
 	if (type == RPC_MSG_REPLY) {
 		pthread_mutex_lock(&fake->lock);
-		ck_assert_int_eq(rpc_msg_reply(data, len, &body, &body_len), 0);
-		ck_assert_uint_le(body_len, sizeof fake->cb_reply);
-		memcpy(fake->cb_reply, body, body_len);
-		fake->cb_len = body_len;
+		ck_assert_int_eq(rpc_msg_reply(data, len, &rpc), 0);
+		ck_assert_uint_le(rpc.body_len, sizeof fake->cb_reply);
+		memcpy(fake->cb_reply, rpc.body, rpc.body_len);
+		fake->cb_len = rpc.body_len;
 		fake->cb_answered = true;
 		pthread_cond_signal(&fake->cond);
 		pthread_mutex_unlock(&fake->lock);

@@ -21,13 +21,20 @@ START_TEST(good)
 	ck_assert_str_eq(u.path, "/");
 	ck_assert_int_eq(url_parse("nfs://10.0.0.1:1/a%20b%2f%C3%A4", &u, &why), 0);
 	ck_assert_str_eq(u.path, "/a b/\xc3\xa4");
+	ck_assert_str_eq(u.sec, "");
+	ck_assert_int_eq(url_parse("nfs://h/a%3fb?sec=krb5i", &u, &why), 0);
+	ck_assert_str_eq(u.path, "/a?b");
+	ck_assert_str_eq(u.sec, "krb5i");
+	ck_assert_int_eq(url_parse("nfs://h/?sec=sys", &u, &why), 0);
+	ck_assert_str_eq(u.path, "/");
 }
 END_TEST
 
 static const char *const bad_urls[] = {
 	"", "nfs:/h/p", "http://h/p", "nfs://", "nfs:///p", "nfs://h:/p", "nfs://h:0/p", "nfs://h:65536/p", "nfs://h:12a/p",
 	"nfs://h:123456/p", "nfs://[::1/p", "nfs://[::1]x/p", "nfs://[]/p", "nfs://h/a%", "nfs://h/a%4", "nfs://h/a%zz",
-	"nfs://h/a%00b", "nfs://h/a?x", "nfs://h/a#x",
+	"nfs://h/a%00b", "nfs://h/a?x", "nfs://h/a#x", "nfs://h/a?sec=", "nfs://h/a?sec=krb5i12345",
+	"nfs://h/a?", "nfs://h/a?secs=krb5", "nfs://h/a?se",
 };
 
 START_TEST(bad)

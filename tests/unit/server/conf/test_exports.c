@@ -60,6 +60,19 @@ START_TEST(defaults)
 }
 END_TEST
 
+/* In the order of the file, which SECINFO tells. */
+START_TEST(flavors)
+{
+	parse_ok("/a *(rw)\n/b *(sec=krb5p:krb5i:sys:krb5) 10.0.0.1(sec=krb5)\n");
+	const struct export_client *a = table->lines->clients, *b = table->lines->next->clients;
+	ck_assert(a->sec == EXPORT_SEC_SYS && a->nsec == 1 && a->sec_list[0] == 0);
+	ck_assert_uint_eq(b->sec, EXPORT_SEC_SYS | EXPORT_SEC_KRB5 | EXPORT_SEC_KRB5I | EXPORT_SEC_KRB5P);
+	ck_assert(b->nsec == 4 && b->sec_list[0] == 3 && b->sec_list[1] == 2 && b->sec_list[2] == 0 && b->sec_list[3] == 1);
+	ck_assert(b->next->sec == EXPORT_SEC_KRB5 && b->next->nsec == 1);
+	exports_free(table);
+}
+END_TEST
+
 START_TEST(every_option)
 {
 	parse_ok("/a *(rw,no_root_squash,secure,anonuid=0,anongid=4294967294,fsid=root,layouts=scsi,provider=plain,"
@@ -187,8 +200,11 @@ static const struct { const char *text, *where, *word; } bad[] = {
 	{ "/a\\000b *\n", "F:1:", "NUL" },
 	{ "/a *(rw) *(ro)\n", "F:1:", "'*'" },
 	{ "/a *(rw)\n/a *(ro)\n", "F:2:", "'*'" },
-	{ "/a *(sec=krb5)\n", "F:1:", "sec=krb5" },
-	{ "/a *(sec=sys:krb5)\n", "F:1:", "sec=sys:krb5" },
+	{ "/a *(sec=krb6)\n", "F:1:", "sec=krb6" },
+	{ "/a *(sec=)\n", "F:1:", "sec=" },
+	{ "/a *(sec=sys:)\n", "F:1:", "sec=sys:" },
+	{ "/a *(sec=krb5:sys:krb5)\n", "F:1:", "twice" },
+	{ "/a *(sec=sys,rw,sec=krb5,ro)\n", "F:1:", "given twice" },
 	{ "/a *(crossmnt)\n", "F:1:", "crossmnt" },
 	{ "/a *(nohide)\n", "F:1:", "nohide" },
 	{ "/a *(anonuid=-1)\n", "F:1:", "anonuid=-1" },
@@ -241,6 +257,9 @@ main(void)
 	tcase_set_timeout(tc, 20);
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, defaults);
+#ifdef HAVE_GSS
+	tcase_add_test(tc, flavors);
+#endif
 	tcase_add_test(tc, every_option);
 	tcase_add_test(tc, syntax);
 	tcase_add_test(tc, host_before_subnet_before_wildcard);

@@ -78,8 +78,9 @@ recall_make(uint32_t xid, bool recall)
 static void
 answer_check(const uint8_t *reply, uint32_t len, uint32_t xid, bool recall)
 {
-	uint8_t copy[KERNEL_GUARD_REPLY], *body;
-	uint32_t body_len, got;
+	uint8_t copy[KERNEL_GUARD_REPLY];
+	struct rpc_reply rpc;
+	uint32_t got;
 	enum rpc_msg_type type;
 	struct compound_results r;
 	struct arena arena;
@@ -87,9 +88,9 @@ answer_check(const uint8_t *reply, uint32_t len, uint32_t xid, bool recall)
 	memcpy(copy, reply, len);
 	ck_assert_int_eq(rpc_msg_type(copy, len, &got, &type), 0);
 	ck_assert(type == RPC_MSG_REPLY && got == xid);
-	ck_assert_int_eq(rpc_msg_reply(copy, len, &body, &body_len), 0);
+	ck_assert_int_eq(rpc_msg_reply(copy, len, &rpc), 0);
 	arena_init(&arena, 0);
-	ck_assert_int_eq(compound_results_begin(&r, body, body_len, &arena), 0);
+	ck_assert_int_eq(compound_results_begin(&r, rpc.body, rpc.body_len, &arena), 0);
 	ck_assert_int_eq(r.status, recall ? NFS4ERR_DELAY : NFS4_OK);
 	ck_assert_int_eq(compound_cb_res_get(&r, OP_CB_SEQUENCE, &res), 0);
 	const CB_SEQUENCE4res *seq = &res.nfs_cb_resop4_u.opcbsequence;

@@ -18,7 +18,7 @@
 struct fake *fake;
 struct export fake_export, fake_hidden;
 static struct export_line line, hidden_line;
-static struct export_client rw_client = { .rw = true };
+struct export_client fake_client = { .rw = true, .sec = EXPORT_SEC_SYS, .nsec = 1 };
 
 static struct fake_node *
 node_of(const struct inode *inode)
@@ -117,7 +117,7 @@ fake_cd(struct fake_node *node)
 	if (fake->c.cur)
 		inode_put(fake->c.cur);
 	fake->c.cur = inode_get(&node->inode);
-	fake->c.cur_opts = node->inode.export ? &rw_client : NULL;
+	fake->c.cur_opts = node->inode.export ? &fake_client : NULL;
 }
 
 void
@@ -126,7 +126,7 @@ fake_save(struct fake_node *node)
 	if (fake->c.saved)
 		inode_put(fake->c.saved);
 	fake->c.saved = inode_get(&node->inode);
-	fake->c.saved_opts = &rw_client;
+	fake->c.saved_opts = &fake_client;
 	fake->c.saved_cred = fake->c.cred;
 }
 
@@ -775,7 +775,7 @@ conn_export_client(struct conn *conn, const struct export_line *l, bool on_loop)
 {
 	(void)conn;
 	(void)on_loop;
-	return fake->visible && l != &hidden_line ? &rw_client : NULL;
+	return fake->visible && l != &hidden_line ? &fake_client : NULL;
 }
 
 /* ---- compound_fh.c ---- */
@@ -786,7 +786,7 @@ compound_set_fh(struct compound *c, struct inode *inode)
 	if (c->cur)
 		inode_put(c->cur);
 	c->cur = inode;
-	c->cur_opts = inode->export ? &rw_client : NULL;
+	c->cur_opts = inode->export ? &fake_client : NULL;
 	c->cur_sid_valid = false;
 	return NFS4_OK;
 }

@@ -86,6 +86,8 @@ struct fake {
 };
 
 extern struct fake *fake;
+/* How the exports are exported to the caller. */
+extern struct export_client fake_client;
 extern struct export fake_export;
 extern struct export fake_hidden;	/* is not exported to the caller */
 

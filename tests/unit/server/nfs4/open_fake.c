@@ -13,7 +13,8 @@
 #include "server/state/open.h"
 
 struct open_fake *of;
-static const struct export_client rw_client = { .rw = true }, ro_client;
+static const struct export_client rw_client = { .rw = true, .sec = EXPORT_SEC_SYS, .nsec = 1 },
+    ro_client = { .sec = EXPORT_SEC_SYS, .nsec = 1 };
 
 static struct open_fake_file *
 file_of(const struct inode *inode)
@@ -96,6 +97,7 @@ void
 open_fake_be(unsigned client, uid_t uid)
 {
 	of->c.client = &of->client[client];
+	of->c.sec = EXPORT_SEC_SYS;
 	of->c.rpc_cred = (struct rpc_cred){ .flavor = AUTH_SYS, .uid = uid, .gid = uid };
 	open_fake_cd(&of->file[0]);
 }

@@ -94,7 +94,18 @@ run_current(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	return NFS4_OK;
 }
 
+/* PUTPUBFH: of an export by a flavor that does not do. */
+static nfsstat4
+run_put(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
+{
+	(void)arg;
+	(void)res;
+	return c->next_judges ? NFS4_OK : NFS4ERR_WRONGSEC;
+}
+
 const struct op_row op_rows[OP_ROWS] = {
+	[OP_PUTPUBFH] = { run_put, OPF_PUTFH, 4 },
+	[OP_LOOKUPP] = { run_ok, OPF_ANYSEC, 4 },
 	[OP_SEQUENCE] = { run_first, OPF_FIRST, 40 },
 	[OP_EXCHANGE_ID] = { run_ok, OPF_NO_SESSION, 100 },
 	[OP_DESTROY_CLIENTID] = { run_ok, OPF_NO_SESSION | OPF_BLOCKS, 4 },
@@ -276,6 +287,27 @@ START_TEST(positions)
 END_TEST
 #define POSITIONS 20
 
+/* RFC 8881 2.6.3.1.1: whether the next operation is looked at. */
+START_TEST(put_wrongsec)
+{
+	static const struct { uint32_t ops[5]; nfsstat4 status; } rows[] = {
+		{ { S, OP_PUTPUBFH }, NFS4_OK },
+		{ { S, OP_PUTPUBFH, OP_LOOKUPP }, NFS4_OK },
+		{ { S, OP_PUTPUBFH, OP_PUTPUBFH }, NFS4_OK },
+		{ { S, OP_PUTPUBFH, OP_PUTPUBFH, OP_GETATTR }, NFS4ERR_WRONGSEC },
+		{ { S, OP_PUTPUBFH, OP_GETATTR }, NFS4ERR_WRONGSEC },
+		{ { S, OP_PUTPUBFH, OP_REMOVE }, NFS4ERR_WRONGSEC },
+		{ { S, OP_PUTPUBFH, 9999 }, NFS4ERR_WRONGSEC },
+		{ { S, OP_PUTPUBFH, OP_LOOKUPP, OP_GETATTR }, NFS4_OK },
+	};
+	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint32_t list[6] = { 0 }, results, last;
+		memcpy(list, rows[i].ops, sizeof rows[i].ops);
+		ck_assert_msg(run(1, list, &results, &last) == rows[i].status, "row %u", i);
+	}
+}
+END_TEST
+
 START_TEST(moves_to_worker)
 {
 	uint32_t results, last;
@@ -389,6 +421,7 @@ main(void)
 	TCase *tc = tcase_create("all");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, positions, 0, POSITIONS);
+	tcase_add_test(tc, put_wrongsec);
 	tcase_add_test(tc, moves_to_worker);
 	tcase_add_test(tc, reply_limits);
 	tcase_add_test(tc, uncached_retry);

@@ -7,6 +7,7 @@
 #include "server/nfs4/attr.h"
 #include "server/state/file.h"
 #include "server/state/open.h"
+#include "server/conf/exports.h"
 #include "tests/unit/server/nfs4/fake.h"
 
 static nfs_argop4 arg;
@@ -123,6 +124,20 @@ START_TEST(secinfo)
 	ck_assert_uint_eq(file->refs, 0);
 	ck_assert_uint_eq(ok->SECINFO4resok_len, 1);
 	ck_assert_uint_eq(ok->SECINFO4resok_val[0].flavor, AUTH_SYS);
+
+	/* Kerberos, in the order of exports. */
+	fake_client = (struct export_client){ .sec = EXPORT_SEC_KRB5P | EXPORT_SEC_SYS, .nsec = 2, .sec_list = { 3, 0 } };
+	fake_cd(dir);
+	arg.nfs_argop4_u.opsecinfo.name = fake_name("file");
+	ck_assert_int_eq(op_secinfo(&fake->c, &arg, &res), NFS4_OK);
+	ck_assert_uint_eq(ok->SECINFO4resok_len, 2);
+	const secinfo4 *krb5 = &ok->SECINFO4resok_val[0];
+	ck_assert_uint_eq(krb5->flavor, RPCSEC_GSS);
+	ck_assert_int_eq(krb5->secinfo4_u.flavor_info.service, RPC_GSS_SVC_PRIVACY);
+	ck_assert_uint_eq(krb5->secinfo4_u.flavor_info.qop, 0);
+	ck_assert_uint_eq(krb5->secinfo4_u.flavor_info.oid.sec_oid4_len, 9);
+	ck_assert_uint_eq(krb5[1].flavor, AUTH_SYS);
+	fake_client = (struct export_client){ .rw = true, .sec = EXPORT_SEC_SYS, .nsec = 1 };
 
 	fake_cd(&fake->node[0]);
 	arg.nfs_argop4_u.opsecinfo_no_name = SECINFO_STYLE4_PARENT;
