@@ -24,6 +24,7 @@ libproto_la_SOURCES = \
 	proto/layout/device_xdr.c \
 	proto/layout/layout_xdr.c proto/layout/layout_xdr.h \
 	proto/log.c \
+	proto/nfs4/acl.h \
 	proto/nfs4/attrs.c proto/nfs4/attrs.h \
 	proto/nfs4/cb_channel.c proto/nfs4/cb_channel.h \
 	proto/nfs4/compound_xdr.c proto/nfs4/compound_xdr.h \

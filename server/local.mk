@@ -81,6 +81,7 @@ libserver_la_SOURCES = \
 	server/fs/inode_open.c \
 	server/fs/inode_sweep.c \
 	server/fs/names.c \
+	server/fs/posix_acl.c \
 	server/fs/posix_attr.c \
 	server/fs/posix_copy.c \
 	server/fs/posix_data.c \
@@ -152,6 +153,8 @@ libserver_la_SOURCES = \
 	server/net/worker.h \
 	server/nfs4/adb.c \
 	server/nfs4/adb.h \
+	server/nfs4/acl.c \
+	server/nfs4/acl.h \
 	server/nfs4/attr.c \
 	server/nfs4/attr.h \
 	server/nfs4/attr_set.c \

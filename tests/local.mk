@@ -58,6 +58,7 @@ unit_tests = \
 	tests/unit/server/fence/test_scsi_cdb \
 	tests/unit/server/fs/test_handle \
 	tests/unit/server/fs/test_inode \
+	tests/unit/server/fs/test_posix_acl \
 	tests/unit/server/fs/test_posix_attr \
 	tests/unit/server/fs/test_posix_data \
 	tests/unit/server/fs/test_posix_dir \
@@ -84,6 +85,7 @@ unit_tests = \
 	tests/unit/server/layout/test_writers_wait \
 	tests/unit/server/net/test_worker \
 	tests/unit/server/nfs4/test_adb \
+	tests/unit/server/nfs4/test_acl \
 	tests/unit/server/nfs4/test_attr \
 	tests/unit/server/nfs4/test_client_case \
 	tests/unit/server/nfs4/test_compound \
@@ -163,6 +165,7 @@ tests_unit_server_state_test_stateid_SOURCES = tests/unit/server/state/test_stat
 
 # Handlers of operations, over a file system of paper: the fakes stand before libserver's own.
 NFS4_FAKE = tests/unit/server/nfs4/fake.c tests/unit/server/nfs4/fake.h
+tests_unit_server_nfs4_test_acl_SOURCES = tests/unit/server/nfs4/test_acl.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_attr_SOURCES = tests/unit/server/nfs4/test_attr.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_attr_SOURCES = tests/unit/server/nfs4/test_op_attr.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_dir_SOURCES = tests/unit/server/nfs4/test_op_dir.c $(NFS4_FAKE)
@@ -194,6 +197,7 @@ FS_SOURCES = tests/unit/server/fs/fs_fixture.c tests/unit/server/fs/fs_fixture.h
 tests_unit_server_export_test_plain_map_SOURCES = tests/unit/server/export/test_plain_map.c $(FS_SOURCES)
 tests_unit_server_fs_test_handle_SOURCES = tests/unit/server/fs/test_handle.c $(FS_SOURCES)
 tests_unit_server_fs_test_inode_SOURCES = tests/unit/server/fs/test_inode.c $(FS_SOURCES)
+tests_unit_server_fs_test_posix_acl_SOURCES = tests/unit/server/fs/test_posix_acl.c $(FS_SOURCES)
 tests_unit_server_fs_test_posix_attr_SOURCES = tests/unit/server/fs/test_posix_attr.c $(FS_SOURCES)
 tests_unit_server_fs_test_posix_xattr_SOURCES = tests/unit/server/fs/test_posix_xattr.c $(FS_SOURCES)
 tests_unit_server_fs_test_posix_data_SOURCES = tests/unit/server/fs/test_posix_data.c $(FS_SOURCES)

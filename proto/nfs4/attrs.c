@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "proto/nfs4/acl.h"
 #include "proto/xdr/xdr_arena.h"
 
 /* ---- encoders and decoders by type; P points to the value ---- */
@@ -126,6 +127,29 @@ get_fh(XDR *x, void *p)
 {
 	struct nfs_str *s = p;
 	return get_str(x, p) && s->len <= NFS4_FHSIZE;
+}
+
+static bool
+put_acl(XDR *x, const void *p)
+{
+	const struct nfs_acl *acl = p;
+	return ax_put_u32(x, acl->count) && ax_put_fixed(x, acl->aces.data, acl->aces.len);
+}
+
+static bool
+get_acl(XDR *x, void *p)
+{
+	struct nfs_acl *acl = p;
+	struct nfs_ace ace;
+	if (!ax_get_u32(x, &acl->count))
+		return false;
+	acl->aces.data = (const char *)ax_pos(x);
+	uint32_t start = ax_used(x);
+	for (uint32_t i = 0; i < acl->count; i++)
+		if (!nfs_ace_get(x, &ace))
+			return false;
+	acl->aces.len = ax_used(x) - start;
+	return true;
 }
 
 static bool
@@ -304,6 +328,7 @@ static const struct attr_row rows[ATTR_WORDS * 32] = {
 	ROW(FATTR4_UNIQUE_HANDLES, bool, unique_handles, 0),
 	ROW(FATTR4_LEASE_TIME, u32, lease_time, 0),
 	ROW(FATTR4_RDATTR_ERROR, u32, rdattr_error, 0),
+	ROW(FATTR4_ACL, acl, acl, SET),
 	ROW(FATTR4_ACLSUPPORT, u32, aclsupport, 0),
 	ROW(FATTR4_CANSETTIME, bool, cansettime, 0),
 	ROW(FATTR4_CASE_INSENSITIVE, bool, case_insensitive, 0),
@@ -352,8 +377,8 @@ static const struct attr_row rows[ATTR_WORDS * 32] = {
 };
 
 /* The same as masks; test_attrs.c holds them against the table. */
-const struct attr_mask attrs_known = { { 0xfcffafff, 0x40fdbe3e, 0x0074ec02 } };
-const struct attr_mask attrs_settable = { { 0x00000010, 0x00410032, 0x00300400 } };
+const struct attr_mask attrs_known = { { 0xfcffbfff, 0x40fdbe3e, 0x0074ec02 } };
+const struct attr_mask attrs_settable = { { 0x00001010, 0x00410032, 0x00300400 } };
 const struct attr_mask attrs_writeonly = { { 0x00000000, 0x00410000, 0x00300400 } };
 
 bool
@@ -446,6 +471,8 @@ attrs_to_fattr4(fattr4 *fattr, const struct nfs_attrs *a, struct arena *arena)
 		size += (size_t)a->owner_group.len + 8;
 	if (attr_has(mask, FATTR4_FILEHANDLE))
 		size += NFS4_FHSIZE + 8;
+	if (attr_has(mask, FATTR4_ACL))
+		size += (size_t)a->acl.aces.len + 4;
 	uint8_t *values = size <= INT32_MAX ? arena_alloc(arena, size) : NULL;
 	if (!values)
 		return false;

@@ -40,6 +40,12 @@ struct nfs_str {
 	const char *data;
 };
 
+/* An ACL: its nfsace4s as they stand on the wire, one after the other; acl.h takes them apart. */
+struct nfs_acl {
+	uint32_t count;
+	struct nfs_str aces;
+};
+
 struct nfs_attrs {
 	struct attr_mask mask;		/* which of the following are valid */
 	struct attr_mask supported;	/* supported_attrs (0) */
@@ -51,6 +57,7 @@ struct nfs_attrs {
 	bool unique_handles;		/* (9) */
 	uint32_t lease_time;		/* seconds (10) */
 	uint32_t rdattr_error;		/* (11) */
+	struct nfs_acl acl;		/* (12) */
 	uint32_t aclsupport;		/* (13) */
 	bool cansettime, case_insensitive, case_preserving, chown_restricted;	/* (15)-(18) */
 	struct nfs_str fh;		/* filehandle (19) */
@@ -105,7 +112,7 @@ bool attrs_to_fattr4(fattr4 *fattr, const struct nfs_attrs *a, struct arena *are
  */
 nfsstat4 attrs_decode(const fattr4 *fattr, struct nfs_attrs *a);
 
-/* Bytes the encoded values can take at most, without owner names and the handle (for reply bounds). */
+/* Bytes the encoded values can take at most, without owner names, the handle and the ACL (for reply bounds). */
 #define ATTRS_MAX_FIXED 512u
 
 #endif

@@ -123,6 +123,7 @@ fse_new(struct fs *fs, struct export *export, struct fs_export **fsep)
 	fse->covered_ino = covered_ino(export->line->path, stx.stx_ino);
 	fse->whole = is_mount_root(export, &fse->root);
 	fse->fine_ctime = change_probe(export->mount_fd);
+	fse->acls = posix_acl_probe(export->mount_fd);
 	fse->xattrs = posix_xattr_probe(export->mount_fd);
 	fse->export = export_get(export);
 	*fsep = fse;

@@ -133,10 +133,33 @@ void fs_glance_begin(uint64_t batch);
 int fs_statfs(struct inode *inode, struct fs_space *space);
 int fs_readlink(struct inode *inode, char *buf, size_t size, size_t *len);
 
-/* Permission as POSIX: mode bits, groups, root.  mask: R_OK W_OK X_OK bits; returns those granted.  ACLs: by the kernel's mode mask only. */
-unsigned fs_access(const struct fs_stat *st, const struct fs_cred *cred, unsigned mask);
+/*
+ * May CRED do all of WANT (R_OK W_OK X_OK) together?  0, -EACCES, or the error of looking.  As POSIX has it: root, owner, the ACL if the file has one, groups, others.
+ * ST is of INODE.  nowait, for loops: -EAGAIN if the file's ACL was never looked at.
+ */
+int fs_permits(struct inode *inode, const struct fs_stat *st, const struct fs_cred *cred, unsigned want, bool nowait);
 
-enum { FS_SET_MODE = 1, FS_SET_UID = 2, FS_SET_GID = 4, FS_SET_SIZE = 8, FS_SET_ATIME = 16, FS_SET_MTIME = 32 };
+/* ---- POSIX ACLs ---- */
+
+enum fs_ace_tag { FS_ACE_USER_OBJ = 1, FS_ACE_USER = 2, FS_ACE_GROUP_OBJ = 4, FS_ACE_GROUP = 8, FS_ACE_MASK = 16,
+	FS_ACE_OTHER = 32 };
+struct fs_ace {
+	uint16_t tag, perm;		/* FS_ACE_, R_OK W_OK X_OK */
+	uint32_t id;			/* of FS_ACE_USER and FS_ACE_GROUP */
+};
+#define FS_ACL_MAX 8190u		/* entries that fit into an extended attribute of Linux */
+struct fs_acl {
+	unsigned n;			/* 0: none */
+	struct fs_ace *e;		/* in the order of tags, then ids */
+};
+enum fs_acl_kind { FS_ACL_ACCESS, FS_ACL_DEFAULT };
+/* Can INODE have one?  Never waits. */
+bool fs_acl_supported(const struct inode *inode);
+/* How many entries, 0 if the file has no such ACL but its mode; -ERANGE: more than MAX. */
+int fs_acl_get(struct inode *inode, enum fs_acl_kind kind, struct fs_ace *e, unsigned max);
+
+enum { FS_SET_MODE = 1, FS_SET_UID = 2, FS_SET_GID = 4, FS_SET_SIZE = 8, FS_SET_ATIME = 16, FS_SET_MTIME = 32,
+	FS_SET_ACL = 64 };
 struct fs_setattr {
 	unsigned what;			/* FS_SET_ */
 	mode_t mode;
@@ -144,6 +167,7 @@ struct fs_setattr {
 	gid_t gid;
 	uint64_t size;
 	struct timespec atime, mtime;	/* tv_nsec UTIME_NOW: now */
+	struct fs_acl acl, default_acl;	/* both are set; the second of directories only */
 };
 /* Rights are checked by the caller's cred as POSIX has it (owner, CAP-like root); size needs write permission unless may_write.  Durable when it returns 0. */
 int fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_setattr *set, bool may_write);

@@ -43,6 +43,7 @@ struct fs_export {
 	bool removed;			/* fs->lock */
 	bool fine_ctime;		/* two changes with a look between them never share a ctime */
 	bool xattrs;			/* the file system has extended attributes of users */
+	bool acls;			/* and POSIX ACLs */
 	bool whole;			/* the root is the root of its mount: nothing of the mount is outside */
 	uint64_t root_ino, covered_ino;
 	struct handle_native root;
@@ -65,6 +66,8 @@ struct inode_private {
 	atomic_bool random;		/* the data descriptor is FADV_RANDOM */
 	atomic_int data_fd;		/* -1: not open yet; set once */
 	pthread_mutex_t open_lock;
+	atomic_uint_fast64_t acl_none;	/* posix_acl.c: with this ctime it has no ACL; 0: not known */
+	atomic_bool acl_seen;		/* its ACL was asked for before */
 	pthread_mutex_t dir_lock;	/* one change of the directory at a time, so that before and after are ours */
 
 	/* change.c; only where ctime is coarse */
@@ -245,6 +248,9 @@ int posix_kill_sid(struct inode *inode);
  * directory asks nothing of the server.  No dir_lock held: operations under way together share one log force.
  */
 int posix_settle(struct inode *inode);
+/* Has the file system of FD POSIX ACLs? */
+bool posix_acl_probe(int fd);
+int posix_acl_set(struct inode *inode, enum fs_acl_kind kind, const struct fs_acl *acl);
 /* Has the file system of FD attributes of the name space "user."? */
 bool posix_xattr_probe(int fd);
 /* Cached clean pages that hold any byte of the range. */

@@ -61,23 +61,6 @@ posix_in_group(const struct fs_cred *cred, gid_t gid)
 	return false;
 }
 
-/* The first class that fits decides, even if a later one would grant more (POSIX 4.5). */
-unsigned
-fs_access(const struct fs_stat *st, const struct fs_cred *cred, unsigned mask)
-{
-	mode_t mode = st->stx.stx_mode;
-	unsigned granted;
-	if (cred->uid == 0)
-		granted = R_OK | W_OK | (S_ISDIR(mode) || (mode & 0111) ? X_OK : 0);
-	else if (cred->uid == st->stx.stx_uid)
-		granted = mode >> 6 & 7;
-	else if (posix_in_group(cred, st->stx.stx_gid))
-		granted = mode >> 3 & 7;
-	else
-		granted = mode & 7;
-	return granted & mask & (R_OK | W_OK | X_OK);
-}
-
 /* ---- SETATTR ---- */
 
 static bool
@@ -88,31 +71,35 @@ is_now(const struct timespec *ts)
 
 /* utimes: the owner, or who may write if the times are both the server's. */
 static int
-check_times(const struct fs_stat *st, const struct fs_cred *cred, const struct fs_setattr *set)
+check_times(struct inode *inode, const struct fs_stat *st, const struct fs_cred *cred, const struct fs_setattr *set)
 {
 	bool now = (!(set->what & FS_SET_ATIME) || is_now(&set->atime)) &&
 	    (!(set->what & FS_SET_MTIME) || is_now(&set->mtime));
 	if (!now)
 		return -EPERM;
-	return fs_access(st, cred, W_OK) ? 0 : -EACCES;
+	return fs_permits(inode, st, cred, W_OK, false);
 }
 
 /* May CRED do all of it?  POSIX chmod, chown, truncate, utimensat. */
 static int
-check_rights(const struct fs_stat *st, const struct fs_cred *cred, const struct fs_setattr *set, bool may_write)
+check_rights(struct inode *inode, const struct fs_stat *st, const struct fs_cred *cred, const struct fs_setattr *set,
+    bool may_write)
 {
 	if (set->what & FS_SET_SIZE) {
 		if (S_ISDIR(st->stx.stx_mode))
 			return -EISDIR;
 		if (!S_ISREG(st->stx.stx_mode) || set->size > INT64_MAX)
 			return S_ISREG(st->stx.stx_mode) ? -EFBIG : -EINVAL;
-		if (!may_write && !fs_access(st, cred, W_OK))
-			return -EACCES;
+		int err = may_write ? 0 : fs_permits(inode, st, cred, W_OK, false);
+		if (err)
+			return err;
 	}
+	if ((set->what & FS_SET_ACL) && !fs_acl_supported(inode))
+		return -EOPNOTSUPP;
 	if (cred->uid == 0)
 		return 0;
 	bool owner = cred->uid == st->stx.stx_uid;
-	if ((set->what & FS_SET_MODE) && !owner)
+	if ((set->what & (FS_SET_MODE | FS_SET_ACL)) && !owner)
 		return -EPERM;
 	if ((set->what & FS_SET_UID) && (!owner || set->uid != st->stx.stx_uid))
 		return -EPERM;
@@ -120,7 +107,7 @@ check_rights(const struct fs_stat *st, const struct fs_cred *cred, const struct 
 	    (!owner || (set->gid != st->stx.stx_gid && !posix_in_group(cred, set->gid))))
 		return -EPERM;
 	if ((set->what & (FS_SET_ATIME | FS_SET_MTIME)) && !owner)
-		return check_times(st, cred, set);
+		return check_times(inode, st, cred, set);
 	return 0;
 }
 
@@ -200,6 +187,21 @@ set_owner_mode(struct inode *inode, const struct fs_stat *st, const struct fs_cr
 	return set_mode(inode, mode);
 }
 
+/* The mode follows from the ACL (the kernel sees to that); set-group-ID would go if we were who asks. */
+static int
+set_acl(struct inode *inode, const struct fs_cred *cred, const struct fs_setattr *set)
+{
+	struct statx stx;
+	int err = posix_acl_set(inode, FS_ACL_ACCESS, &set->acl);
+	if (!err && S_ISDIR(inode->type))
+		err = posix_acl_set(inode, FS_ACL_DEFAULT, &set->default_acl);
+	if (!err)
+		err = posix_stat(inode->fd, STATX_MODE | STATX_GID, &stx);
+	if (err || !cred->uid || !(stx.stx_mode & S_ISGID) || posix_in_group(cred, stx.stx_gid))
+		return err;
+	return set_mode(inode, stx.stx_mode & 07777 & ~S_ISGID);
+}
+
 static int
 set_times(struct inode *inode, const struct fs_setattr *set)
 {
@@ -219,13 +221,16 @@ fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_seta
 		return -EROFS;
 	int err = posix_stat(inode->fd, STATX_BASIC_STATS, &st.stx);
 	if (!err)
-		err = check_rights(&st, cred, set, may_write);
+		err = check_rights(inode, &st, cred, set, may_write);
 	if (err)
 		return err;
 	if (set->what & FS_SET_SIZE)
 		err = posix_set_size(inode, &st, set->size);
 	if (!err && (set->what & (FS_SET_UID | FS_SET_GID | FS_SET_MODE)))
 		err = set_owner_mode(inode, &st, cred, set);
+	/* RFC 8881 6.4.1.3: after the mode */
+	if (!err && (set->what & FS_SET_ACL))
+		err = set_acl(inode, cred, set);
 	if (!err && (set->what & (FS_SET_ATIME | FS_SET_MTIME)))
 		err = set_times(inode, set);
 	change_bump(inode->priv);

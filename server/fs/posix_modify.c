@@ -1,8 +1,8 @@
 /*
  * Changing directories.  Called by op_dir.c and op_open.c on workers.
  *
- * Rights are checked here by mode bits, sticky bits included; creation then runs as the user, so the kernel
- * has its say too (ACLs, quota).  Removing and renaming run as ourselves.
+ * Rights are checked here, sticky bits included; creation then runs as the user, so the kernel has its say too (default
+ * ACLs, quota).  Removing and renaming run as ourselves.
  */
 #include "server/fs/fs_private.h"
 
@@ -29,8 +29,8 @@ dir_begin(struct dir_change *d, struct inode *dir, const struct fs_cred *cred, s
 		return -ENOTDIR;
 	pthread_mutex_lock(&dir->priv->dir_lock);
 	int err = fs_getattr(dir, &d->st);
-	if (!err && fs_access(&d->st, cred, W_OK | X_OK) != (W_OK | X_OK))
-		err = -EACCES;
+	if (!err)
+		err = fs_permits(dir, &d->st, cred, W_OK | X_OK, false);
 	if (err)
 		pthread_mutex_unlock(&dir->priv->dir_lock);
 	return err;
@@ -263,10 +263,18 @@ dirs_begin(struct dir_change *from, struct inode *from_dir, struct fs_change *fr
 static int
 check_moved(struct inode *from, const char *name, const struct fs_cred *cred)
 {
+	struct inode *moved;
 	struct fs_stat st;
-	if (statx(from->fd, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st.stx) < 0)
-		return -errno;
-	return !S_ISDIR(st.stx.stx_mode) || fs_access(&st, cred, W_OK) ? 0 : -EACCES;
+	int err = posix_child(from->priv, name, &moved);
+	if (err)
+		return err;
+	if (S_ISDIR(moved->type)) {
+		err = fs_getattr(moved, &st);
+		if (!err)
+			err = fs_permits(moved, &st, cred, W_OK, false);
+	}
+	inode_put(moved);
+	return err;
 }
 
 /* Everything between the locks.  OVER: what stood at the new name, if HAD. */

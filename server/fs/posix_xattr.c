@@ -60,7 +60,7 @@ check_rights(struct inode *inode, const struct fs_cred *cred, bool write, struct
 	bool owner = cred->uid == 0 || cred->uid == st->stx.stx_uid;
 	if (write && S_ISDIR(inode->type) && (st->stx.stx_mode & S_ISVTX) && !owner)
 		return -EPERM;
-	return fs_access(st, cred, write ? W_OK : R_OK) ? 0 : -EACCES;
+	return fs_permits(inode, st, cred, write ? W_OK : R_OK, false);
 }
 
 ssize_t

@@ -9,6 +9,7 @@
 #include "proto/nfs4/status.h"
 #include "server/export/export.h"
 #include "server/mds.h"
+#include "server/nfs4/acl.h"
 #include "server/nfs4/attr.h"
 
 #define ATTR_MAX_IO (1u << 20)		/* maxread, maxwrite */
@@ -18,7 +19,7 @@
 #define B(bit) (1u << ((bit) % 32))
 
 /* Words 0, 1, 2; what a client may only set stands in them too (RFC 8881 5.8.1.1 counts both). */
-#define SET0 B(FATTR4_SIZE)
+#define SET0 (B(FATTR4_SIZE) | B(FATTR4_ACL))
 #define SET1 (B(FATTR4_MODE) | B(FATTR4_OWNER) | B(FATTR4_OWNER_GROUP) | B(FATTR4_TIME_ACCESS_SET) | \
 	B(FATTR4_TIME_MODIFY_SET))
 #define SET2 (B(FATTR4_MODE_SET_MASKED) | B(FATTR4_TIME_DELEG_ACCESS) | B(FATTR4_TIME_DELEG_MODIFY))
@@ -96,16 +97,17 @@ time_of(const struct statx_timestamp *ts)
 }
 
 /* Decimal: RFC 8881 5.9 allows it where there is no translation. */
-static bool
-id_string(struct arena *arena, uint32_t id, struct nfs_str *str)
+bool
+attr_id_string(struct compound *c, uint32_t id, bool group, struct nfs_str *str)
 {
 	char buf[10], *p = buf + sizeof buf;
 
+	(void)group;
 	do
 		*--p = '0' + id % 10;
 	while (id /= 10);
 	str->len = buf + sizeof buf - p;
-	str->data = arena_dup(arena, p, str->len);
+	str->data = arena_dup(&c->arena, p, str->len);
 	return str->data != NULL;
 }
 
@@ -132,9 +134,9 @@ fill_stat(struct compound *c, struct inode *inode, struct nfs_attrs *a)
 	a->time_modify = time_of(&stx->stx_mtime);
 	if (!(stx->stx_mask & STATX_BTIME))
 		attr_clear(&a->mask, FATTR4_TIME_CREATE);
-	if (attr_has(&a->mask, FATTR4_OWNER) && !id_string(&c->arena, stx->stx_uid, &a->owner))
+	if (attr_has(&a->mask, FATTR4_OWNER) && !attr_id_string(c, stx->stx_uid, false, &a->owner))
 		return NFS4ERR_DELAY;
-	if (attr_has(&a->mask, FATTR4_OWNER_GROUP) && !id_string(&c->arena, stx->stx_gid, &a->owner_group))
+	if (attr_has(&a->mask, FATTR4_OWNER_GROUP) && !attr_id_string(c, stx->stx_gid, true, &a->owner_group))
 		return NFS4ERR_DELAY;
 	return NFS4_OK;
 }
@@ -200,7 +202,7 @@ fill_const(struct compound *c, struct inode *inode, struct nfs_attrs *a)
 	a->fsid = fsid_of(export);
 	a->lease_time = c->mds->conf.lease;
 	a->rdattr_error = NFS4_OK;
-	a->aclsupport = 0;
+	a->aclsupport = fs_acl_supported(inode) ? ACL4_SUPPORT_ALLOW_ACL | ACL4_SUPPORT_DENY_ACL : 0;
 	a->fh = (struct nfs_str){ inode->handle_len, (const char *)inode->handle };
 	a->maxfilesize = ATTR_MAX_FILE;
 	a->maxlink = ATTR_MAX_LINK;
@@ -224,11 +226,15 @@ attr_get(struct compound *c, struct inode *inode, const struct attr_mask *want, 
 
 	for (int i = 0; i < ATTR_WORDS; i++)
 		a->mask.w[i] = want->w[i] & supported.w[i] & ~attrs_writeonly.w[i];
+	if (attr_has(&a->mask, FATTR4_ACL) && c->on_loop)
+		return OP_WORKER;	/* it may have to be read from the disk */
 	fill_const(c, inode, a);
 	if (mask_any(&a->mask, STAT0, STAT1))
 		status = fill_stat(c, inode, a);
 	if (status == NFS4_OK && mask_any(&a->mask, SPACE0, SPACE1))
 		status = fill_space(inode, a);
+	if (status == NFS4_OK && attr_has(&a->mask, FATTR4_ACL))
+		status = acl_get(c, inode, &a->acl);
 	if (attr_has(&a->mask, FATTR4_MOUNTED_ON_FILEID))
 		a->mounted_on_fileid = fs_mounted_on(inode);
 	return status;

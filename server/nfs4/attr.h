@@ -30,13 +30,17 @@ struct attr_mask attr_supported_at(uint32_t minor);
  */
 nfsstat4 attr_get(struct compound *c, struct inode *inode, const struct attr_mask *want, struct nfs_attrs *a);
 
-/* Decode a fattr4 of SETATTR, OPEN or CREATE into a struct fs_setattr; *set_mask: which bits it covers.
+/* Decode a fattr4 of SETATTR, OPEN or CREATE into a struct fs_setattr, DIR: of a directory; *set_mask: which bits it covers.
  * INVAL for read-only attributes, ATTRNOTSUPP, BADOWNER, BADXDR. */
-nfsstat4 attr_to_set(struct compound *c, const fattr4 *fattr, struct fs_setattr *set, struct attr_mask *set_mask);
+nfsstat4 attr_to_set(struct compound *c, bool dir, const fattr4 *fattr, struct fs_setattr *set, struct attr_mask *set_mask);
 
 /* The same for SETATTR, which knows mode_set_masked too: *mode_mask tells which bits of set->mode are meant (07777 with mode). */
 nfsstat4 attr_to_setattr(struct compound *c, const fattr4 *fattr, struct fs_setattr *set,
     struct attr_mask *set_mask, mode_t *mode_mask);
+
+/* An ID as owner, owner_group and the names in ACLs have it, from C's arena (false: no memory); and back: BADOWNER, INVAL. */
+bool attr_id_string(struct compound *c, uint32_t id, bool group, struct nfs_str *str);
+nfsstat4 attr_id_parse(struct compound *c, const struct nfs_str *str, bool group, uint32_t *id);
 
 /* Type by S_IFMT bits. */
 nfs_ftype4 attr_type(mode_t mode);

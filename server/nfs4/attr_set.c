@@ -4,17 +4,20 @@
  */
 #include <string.h>
 
+#include "server/nfs4/acl.h"
 #include "server/nfs4/attr.h"
 #include "server/nfs4/utf8.h"
 
 #define MODE_BITS 07777u
 
 /* Decimal numbers only (RFC 8881 5.9); names come with their own translation. */
-static nfsstat4
-id_parse(const struct nfs_str *str, uint32_t *id)
+nfsstat4
+attr_id_parse(struct compound *c, const struct nfs_str *str, bool group, uint32_t *id)
 {
 	uint64_t n = 0;
 
+	(void)c;
+	(void)group;
 	if (!utf8_valid((const uint8_t *)str->data, str->len))
 		return NFS4ERR_INVAL;
 	if (str->len == 0 || str->len > 10)
@@ -118,23 +121,31 @@ deleg_times_parse(const struct nfs_attrs *a, struct fs_setattr *set, bool setatt
 }
 
 static nfsstat4
-owners_parse(const struct nfs_attrs *a, struct fs_setattr *set)
+owners_parse(struct compound *c, const struct nfs_attrs *a, struct fs_setattr *set)
 {
 	nfsstat4 status = NFS4_OK;
 
 	if (attr_has(&a->mask, FATTR4_OWNER)) {
 		set->what |= FS_SET_UID;
-		status = id_parse(&a->owner, &set->uid);
+		status = attr_id_parse(c, &a->owner, false, &set->uid);
 	}
 	if (status == NFS4_OK && attr_has(&a->mask, FATTR4_OWNER_GROUP)) {
 		set->what |= FS_SET_GID;
-		status = id_parse(&a->owner_group, &set->gid);
+		status = attr_id_parse(c, &a->owner_group, true, &set->gid);
 	}
 	return status;
 }
 
-nfsstat4
-attr_to_setattr(struct compound *c, const fattr4 *fattr, struct fs_setattr *set, struct attr_mask *set_mask,
+static nfsstat4
+acl_parse(struct compound *c, bool dir, const struct nfs_attrs *a, struct fs_setattr *set)
+{
+	if (!attr_has(&a->mask, FATTR4_ACL))
+		return NFS4_OK;
+	return fs_acl_supported(c->cur) ? acl_to_set(c, dir, &a->acl, set) : NFS4ERR_ATTRNOTSUPP;
+}
+
+static nfsstat4
+parse(struct compound *c, bool dir, const fattr4 *fattr, struct fs_setattr *set, struct attr_mask *set_mask,
     mode_t *mode_mask)
 {
 	struct nfs_attrs a;
@@ -153,16 +164,25 @@ attr_to_setattr(struct compound *c, const fattr4 *fattr, struct fs_setattr *set,
 	}
 	status = mode_parse(&a, set, mode_mask);
 	if (status == NFS4_OK)
-		status = owners_parse(&a, set);
+		status = owners_parse(c, &a, set);
 	if (status == NFS4_OK)
 		status = times_parse(&a, set);
 	if (status == NFS4_OK)
 		status = deleg_times_parse(&a, set, mode_mask != NULL);
+	if (status == NFS4_OK)
+		status = acl_parse(c, dir, &a, set);
 	return status;
 }
 
 nfsstat4
-attr_to_set(struct compound *c, const fattr4 *fattr, struct fs_setattr *set, struct attr_mask *set_mask)
+attr_to_setattr(struct compound *c, const fattr4 *fattr, struct fs_setattr *set, struct attr_mask *set_mask,
+    mode_t *mode_mask)
 {
-	return attr_to_setattr(c, fattr, set, set_mask, NULL);
+	return parse(c, c->cur->type == S_IFDIR, fattr, set, set_mask, mode_mask);
+}
+
+nfsstat4
+attr_to_set(struct compound *c, bool dir, const fattr4 *fattr, struct fs_setattr *set, struct attr_mask *set_mask)
+{
+	return parse(c, dir, fattr, set, set_mask, NULL);
 }

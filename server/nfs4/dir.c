@@ -1,4 +1,6 @@
 /* Directories: see dir.h. */
+#include <errno.h>
+
 #include "proto/nfs4/status.h"
 #include "server/conf/exports.h"
 #include "server/export/export.h"
@@ -18,14 +20,14 @@ dir_check_link(const struct inode *inode)
 }
 
 nfsstat4
-dir_access(struct inode *inode, const struct fs_cred *cred, unsigned mask)
+dir_access(struct compound *c, struct inode *inode, const struct fs_cred *cred, unsigned mask)
 {
 	struct fs_stat st;
 	int err = fs_glance(inode, &st);
 
-	if (err < 0)
-		return nfs4_status(err);
-	return fs_access(&st, cred, mask) == mask ? NFS4_OK : NFS4ERR_ACCESS;
+	if (err == 0)
+		err = fs_permits(inode, &st, cred, mask, c->on_loop);
+	return err == -EAGAIN && c->on_loop ? OP_WORKER : nfs4_status(err);
 }
 
 static bool

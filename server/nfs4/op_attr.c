@@ -1,4 +1,5 @@
 /* GETATTR, VERIFY, NVERIFY, ACCESS (RFC 8881 18.7, 18.31, 18.15, 18.1). SETATTR: op_setattr.c. */
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -205,7 +206,6 @@ op_access(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	int err = fs_getattr(c->cur, &st);
 	if (err < 0)
 		return nfs4_status(err);
-	unsigned granted = fs_access(&st, &c->cred, R_OK | W_OK | X_OK);
 	bool rw = compound_check_rw(c) == NFS4_OK;
 	ok->supported = ok->access = 0;
 	if (!fs_xattr_supported(c->cur))
@@ -215,7 +215,14 @@ op_access(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		if (!(asked & bit) || !needs)
 			continue;
 		ok->supported |= bit;
-		if ((granted & needs) == needs && (rw || !(bit & ACCESS_WRITES)))
+		if (!rw && (bit & ACCESS_WRITES))
+			continue;
+		err = fs_permits(c->cur, &st, &c->cred, needs, c->on_loop);
+		if (err == -EAGAIN && c->on_loop)
+			return OP_WORKER;
+		if (err && err != -EACCES)
+			return nfs4_status(err);
+		if (!err)
 			ok->access |= bit;
 	}
 	return NFS4_OK;

@@ -93,7 +93,7 @@ static void
 set_rest(struct compound *c, struct inode *inode, const struct fs_setattr *set, struct attr_mask *done)
 {
 	static const struct { unsigned what, attr; } rest[] = {
-		{ FS_SET_UID, FATTR4_OWNER }, { FS_SET_GID, FATTR4_OWNER_GROUP },
+		{ FS_SET_UID, FATTR4_OWNER }, { FS_SET_GID, FATTR4_OWNER_GROUP }, { FS_SET_ACL, FATTR4_ACL },
 		{ FS_SET_ATIME, FATTR4_TIME_ACCESS_SET }, { FS_SET_MTIME, FATTR4_TIME_MODIFY_SET },
 	};
 
@@ -116,7 +116,7 @@ create_check(struct compound *c, const CREATE4args *args, struct fs_setattr *set
 	if (status == NFS4_OK)
 		status = name_check(&args->objname);
 	if (status == NFS4_OK)
-		status = attr_to_set(c, &args->createattrs, set, mask);
+		status = attr_to_set(c, args->objtype.type == NF4DIR, &args->createattrs, set, mask);
 	if (status == NFS4_OK && set->what & FS_SET_SIZE)
 		status = NFS4ERR_INVAL;
 	if (status == NFS4_OK)

@@ -99,7 +99,7 @@ op_remove(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 		return OP_WORKER;
 	nfsstat4 status = change_check(c, name);
 	if (status == NFS4_OK)
-		status = dir_access(c->cur, &c->cred, W_OK | X_OK);
+		status = dir_access(c, c->cur, &c->cred, W_OK | X_OK);
 	if (status != NFS4_OK)
 		return status;
 	int err = fs_lookup(c->cur, name->utf8string_val, name->utf8string_len, &inode);
@@ -179,9 +179,9 @@ rename_check(struct compound *c, const RENAME4args *args)
 	if (status == NFS4_OK)
 		status = change_check(c, &args->newname);
 	if (status == NFS4_OK)
-		status = dir_access(c->saved, &c->cred, W_OK | X_OK);
+		status = dir_access(c, c->saved, &c->cred, W_OK | X_OK);
 	if (status == NFS4_OK)
-		status = dir_access(c->cur, &c->cred, W_OK | X_OK);
+		status = dir_access(c, c->cur, &c->cred, W_OK | X_OK);
 	return status;
 }
 

@@ -99,7 +99,7 @@ lookup_name(struct compound *c, const component4 *name, struct inode **inode)
 	nfsstat4 status = name_check(name);
 
 	if (status == NFS4_OK)
-		status = dir_access(c->cur, &c->cred, X_OK);
+		status = dir_access(c, c->cur, &c->cred, X_OK);
 	if (status != NFS4_OK)
 		return status;
 	int err = (c->on_loop ? fs_lookup_nowait : fs_lookup)(c->cur, name->utf8string_val,
@@ -120,7 +120,7 @@ static nfsstat4
 lookup_parent(struct compound *c, struct inode **inode)
 {
 	/* "the same access methodology" for SECINFO_NO_NAME (RFC 8881 18.45.3) */
-	nfsstat4 status = dir_access(c->cur, &c->cred, X_OK);
+	nfsstat4 status = dir_access(c, c->cur, &c->cred, X_OK);
 	if (status != NFS4_OK)
 		return status;
 	int err = fs_lookupp(c->cur, inode);

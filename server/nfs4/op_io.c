@@ -43,7 +43,7 @@ io_check(struct compound *c, const stateid4 *stateid, bool write)
 		status = state_check_io(c, &sid, c->cur, write, &by_open);
 	if (status != NFS4_OK || by_open)
 		return status;
-	return dir_access(c->cur, &c->cred, write ? W_OK : R_OK);
+	return dir_access(c, c->cur, &c->cred, write ? W_OK : R_OK);
 }
 
 nfsstat4
@@ -72,7 +72,7 @@ io_check_saved(struct compound *c, const stateid4 *stateid)
 	/* It was compared with who the caller is on the current file's export: as good here only if he is the same. */
 	if (status != NFS4_OK || (by_open && c->cred.uid == c->saved_cred.uid))
 		return status;
-	return dir_access(c->saved, &c->saved_cred, R_OK);
+	return dir_access(c, c->saved, &c->saved_cred, R_OK);
 }
 
 /* Bytes to read: what is asked, what fits the reply, and files end at 2^63 - 1. */

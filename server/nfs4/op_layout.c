@@ -5,6 +5,7 @@
  * LAYOUTCOMMIT blocks and runs on workers (OPF_BLOCKS), and so does LAYOUTGET unless all of it is known and held by its provider already;
  * LAYOUTRETURN does not.
  */
+#include <errno.h>
 #include <assert.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,9 +91,10 @@ layoutget_check_access(struct compound *c, bool rw)
 	if (err)
 		return nfs4_status(err);
 	/* RFC 8881 18.16.4: an owner who may not write by the mode may by his open. */
-	if (st.stx.stx_uid == c->cred.uid || fs_access(&st, &c->cred, want) == want)
+	if (st.stx.stx_uid == c->cred.uid)
 		return NFS4_OK;
-	return NFS4ERR_ACCESS;
+	err = fs_permits(c->cur, &st, &c->cred, want, c->on_loop);
+	return err == -EAGAIN && c->on_loop ? OP_WORKER : nfs4_status(err);
 }
 
 /* A layout stateid of this file, or else an open, lock or delegation stateid that allows the mode (18.43.3, RFC 8154 3.1). */

@@ -2,6 +2,7 @@
  * OPEN (RFC 8881 18.16).  OPEN for writing does not recall layouts (clients share them by range), truncating does.  Delegations of others that are in the way are
  * recalled, and one may come with it: state/deleg.h.
  */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -115,9 +116,14 @@ check_rights(struct compound *c, const OPEN4args *a, uint32_t access, const stru
 	if ((f->replay || a->claim.claim == CLAIM_PREVIOUS || claim_is_cur(a)) && st.stx.stx_uid == c->cred.uid)
 		return NFS4_OK;
 	/* To execute a file is to read it. */
-	if ((access & OPEN4_SHARE_ACCESS_READ) && !(fs_access(&st, &c->cred, R_OK | X_OK) & (R_OK | X_OK)))
-		return NFS4ERR_ACCESS;
-	return !write || fs_access(&st, &c->cred, W_OK) & W_OK ? NFS4_OK : NFS4ERR_ACCESS;
+	if (access & OPEN4_SHARE_ACCESS_READ) {
+		err = fs_permits(c->cur, &st, &c->cred, R_OK, false);
+		if (err == -EACCES)
+			err = fs_permits(c->cur, &st, &c->cred, X_OK, false);
+	}
+	if (!err && write)
+		err = fs_permits(c->cur, &st, &c->cred, W_OK, false);
+	return nfs4_status(err);
 }
 
 /* Denials of others first: for what cannot be nothing is recalled. */

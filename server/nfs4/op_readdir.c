@@ -111,7 +111,7 @@ readdir_check(struct compound *c, const READDIR4args *args, struct attr_mask *wa
 	nfsstat4 status = dir_check(c->cur);
 
 	if (status == NFS4_OK)
-		status = dir_access(c->cur, &c->cred, R_OK);
+		status = dir_access(c, c->cur, &c->cred, R_OK);
 	if (status != NFS4_OK)
 		return status;
 	attr_mask_from(want, &args->attr_request);

@@ -23,6 +23,7 @@ static const struct step {
 	{ FS_SET_SIZE, { { 1u << FATTR4_SIZE, 0, 0 } } },
 	{ FS_SET_UID | FS_SET_GID, { { 0, W1(FATTR4_OWNER) | W1(FATTR4_OWNER_GROUP), 0 } } },
 	{ FS_SET_MODE, { { 0, W1(FATTR4_MODE), 1u << (FATTR4_MODE_SET_MASKED - 64) } } },
+	{ FS_SET_ACL, { { 1u << FATTR4_ACL, 0, 0 } } },		/* after the mode: RFC 8881 6.4.1.3 */
 	{ FS_SET_ATIME | FS_SET_MTIME, { { 0, W1(FATTR4_TIME_ACCESS_SET) | W1(FATTR4_TIME_MODIFY_SET), 0 } } },
 };
 

@@ -39,7 +39,7 @@ create_parse(struct compound *c, createhow4 *how, struct create *cr)
 {
 	cr->mode = how->mode;
 	if (how->mode == UNCHECKED4 || how->mode == GUARDED4)
-		return attr_to_set(c, &how->createhow4_u.createattrs, &cr->set, &cr->mask);
+		return attr_to_set(c, false, &how->createhow4_u.createattrs, &cr->set, &cr->mask);
 	/*
 	 * EXCLUSIVE4: INVAL for clients of a pNFS server, as all ours are (EXCHGID4_FLAG_USE_PNFS_MDS, RFC 8881 18.16.3).
 	 */
@@ -56,7 +56,7 @@ create_parse(struct compound *c, createhow4 *how, struct create *cr)
 	if (status != NFS4_OK)
 		return status;
 	verifier_times(both->cva_verf, cr->verf);
-	return attr_to_set(c, &both->cva_attrs, &cr->set, &cr->mask);
+	return attr_to_set(c, false, &both->cva_attrs, &cr->set, &cr->mask);
 }
 
 /* The directory: its change, and may the caller search it?  NOTDIR for whatever is none (RFC 8881 18.16.4). */
@@ -72,7 +72,7 @@ dir_look(struct compound *c, struct fs_change *change)
 	if (err)
 		return nfs4_status(err);
 	change->before = change->after = st.change;
-	return fs_access(&st, &c->cred, X_OK) & X_OK ? NFS4_OK : NFS4ERR_ACCESS;
+	return nfs4_status(fs_permits(c->cur, &st, &c->cred, X_OK, false));
 }
 
 /* Is INODE what an earlier EXCLUSIVE4_1 with this verifier has made? */

@@ -274,12 +274,31 @@ fs_statfs(struct inode *inode, struct fs_space *space)
 	return 0;
 }
 
-unsigned
-fs_access(const struct fs_stat *st, const struct fs_cred *cred, unsigned mask)
+int
+fs_permits(struct inode *inode, const struct fs_stat *st, const struct fs_cred *cred, unsigned want, bool nowait)
 {
 	mode_t m = st->stx.stx_mode;
 	unsigned bits = cred->uid == st->stx.stx_uid ? m >> 6 : cred->gid == st->stx.stx_gid ? m >> 3 : m;
-	return mask & bits & 7;
+	(void)inode;
+	(void)nowait;
+	return (bits & want) == want ? 0 : -EACCES;
+}
+
+bool
+fs_acl_supported(const struct inode *inode)
+{
+	return !fake->no_acls && !inode->pseudo;
+}
+
+int
+fs_acl_get(struct inode *inode, enum fs_acl_kind kind, struct fs_ace *e, unsigned max)
+{
+	(void)inode;
+	if (fake->acl[kind].n > max)
+		return -ERANGE;
+	for (unsigned i = 0; i < fake->acl[kind].n; i++)
+		e[i] = fake->acl[kind].e[i];
+	return (int)fake->acl[kind].n;
 }
 
 static void

@@ -61,6 +61,8 @@ struct fake {
 	unsigned setattr_fails_at;	/* FS_SET_ bit whose step fails with setattr_err */
 	ssize_t read_err;
 	uint32_t room;
+	bool no_acls;			/* the file system has none */
+	struct fs_acl acl[2];		/* of every node, by enum fs_acl_kind */
 	bool no_xattrs;			/* the file system has none */
 	struct fake_xattr xattr[FAKE_XATTRS];
 	unsigned nxattrs;

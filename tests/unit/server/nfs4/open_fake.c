@@ -199,12 +199,31 @@ fs_setattr(struct inode *inode, const struct fs_cred *cred, const struct fs_seta
 	return 0;
 }
 
-unsigned
-fs_access(const struct fs_stat *st, const struct fs_cred *cred, unsigned mask)
+int
+fs_permits(struct inode *inode, const struct fs_stat *st, const struct fs_cred *cred, unsigned want, bool nowait)
 {
 	mode_t m = st->stx.stx_mode;
+	unsigned bits = cred->uid == st->stx.stx_uid ? m >> 6 : cred->gid == st->stx.stx_gid ? m >> 3 : m;
+	(void)inode;
+	(void)nowait;
+	return (bits & want) == want ? 0 : -EACCES;
+}
 
-	return mask & (cred->uid == st->stx.stx_uid ? m >> 6 : cred->gid == st->stx.stx_gid ? m >> 3 : m) & 7;
+bool
+fs_acl_supported(const struct inode *inode)
+{
+	(void)inode;
+	return false;
+}
+
+int
+fs_acl_get(struct inode *inode, enum fs_acl_kind kind, struct fs_ace *e, unsigned max)
+{
+	(void)inode;
+	(void)kind;
+	(void)e;
+	(void)max;
+	return 0;
 }
 
 bool

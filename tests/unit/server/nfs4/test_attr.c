@@ -131,7 +131,7 @@ to_set(struct nfs_attrs *a, struct fs_setattr *set)
 {
 	struct attr_mask mask;
 	fattr4 f = fake_fattr(a);
-	return attr_to_set(&fake->c, &f, set, &mask);
+	return attr_to_set(&fake->c, false, &f, set, &mask);
 }
 
 static struct nfs_attrs
@@ -228,20 +228,20 @@ START_TEST(set_bad_masks)
 	struct attr_mask mask;
 	fattr4 f = { .attrmask = { 1, words }, .attr_vals = { 4, (char *)vals } };
 	words[0] = 1u << FATTR4_TYPE;		/* read-only */
-	ck_assert_int_eq(attr_to_set(&fake->c, &f, &set, &mask), NFS4ERR_INVAL);
-	words[0] = 1u << FATTR4_ACL;		/* not supported */
-	ck_assert_int_eq(attr_to_set(&fake->c, &f, &set, &mask), NFS4ERR_ATTRNOTSUPP);
+	ck_assert_int_eq(attr_to_set(&fake->c, false, &f, &set, &mask), NFS4ERR_INVAL);
+	words[0] = 1u << FATTR4_ARCHIVE;	/* not supported */
+	ck_assert_int_eq(attr_to_set(&fake->c, false, &f, &set, &mask), NFS4ERR_ATTRNOTSUPP);
 	words[0] = 1u << FATTR4_SIZE;		/* 4 of 8 bytes */
-	ck_assert_int_eq(attr_to_set(&fake->c, &f, &set, &mask), NFS4ERR_BADXDR);
+	ck_assert_int_eq(attr_to_set(&fake->c, false, &f, &set, &mask), NFS4ERR_BADXDR);
 	words[0] = 0;
-	ck_assert_int_eq(attr_to_set(&fake->c, &f, &set, &mask), NFS4ERR_BADXDR);	/* left over */
+	ck_assert_int_eq(attr_to_set(&fake->c, false, &f, &set, &mask), NFS4ERR_BADXDR);	/* left over */
 	f.attr_vals.attrlist4_len = 0;
-	ck_assert_int_eq(attr_to_set(&fake->c, &f, &set, &mask), NFS4_OK);
+	ck_assert_int_eq(attr_to_set(&fake->c, false, &f, &set, &mask), NFS4_OK);
 	ck_assert_uint_eq(set.what, 0);
 	f.attrmask.bitmap4_len = 8;		/* PITFALLS E5 */
-	ck_assert_int_eq(attr_to_set(&fake->c, &f, &set, &mask), NFS4_OK);
+	ck_assert_int_eq(attr_to_set(&fake->c, false, &f, &set, &mask), NFS4_OK);
 	words[7] = 1;
-	ck_assert_int_eq(attr_to_set(&fake->c, &f, &set, &mask), NFS4ERR_ATTRNOTSUPP);
+	ck_assert_int_eq(attr_to_set(&fake->c, false, &f, &set, &mask), NFS4ERR_ATTRNOTSUPP);
 }
 END_TEST
 

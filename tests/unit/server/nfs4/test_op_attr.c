@@ -28,7 +28,7 @@ getattr(uint32_t w0, uint32_t w1, uint32_t w2)
 
 START_TEST(getattr_masks)
 {
-	ck_assert_int_eq(getattr(1u << FATTR4_SIZE | 1u << FATTR4_ACL, 0, 1u << 31), NFS4_OK);
+	ck_assert_int_eq(getattr(1u << FATTR4_SIZE | 1u << FATTR4_ARCHIVE, 0, 1u << 31), NFS4_OK);
 	fattr4 *f = &res.nfs_resop4_u.opgetattr.GETATTR4res_u.resok4.obj_attributes;
 	ck_assert_uint_eq(f->attrmask.bitmap4_len, 1);
 	ck_assert_uint_eq(f->attrmask.bitmap4_val[0], 1u << FATTR4_SIZE);

@@ -1,5 +1,6 @@
 /* LAYOUTGET, LAYOUTCOMMIT, LAYOUTRETURN as a client sees them: arguments, results, bytes.  Below them all is real but provider, callbacks and target. */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -49,11 +50,14 @@ compound_room(struct compound *comp)
 	return room;
 }
 
-unsigned
-fs_access(const struct fs_stat *st, const struct fs_cred *cred, unsigned mask)
+int
+fs_permits(struct inode *inode, const struct fs_stat *st, const struct fs_cred *cred, unsigned want, bool nowait)
 {
+	(void)inode;
 	(void)st;
-	return cred->uid == 666 ? 0 : mask;
+	(void)want;
+	(void)nowait;
+	return cred->uid == 666 ? -EACCES : 0;
 }
 
 /* ---- */
