@@ -681,7 +681,8 @@ deleg_getattr_told(struct mds *mds, struct inode *inode, const struct client *cl
 
 struct state_obj *fake_deleg;
 
-nfsstat4
+/* Weak: where the operation has stateid.c with it, that one's. */
+__attribute__((weak)) nfsstat4
 state_find_locked(struct mds *mds, const struct client *client, const stateid4 *sid, unsigned kinds,
     const struct inode *inode, struct state_obj **obj)
 {
