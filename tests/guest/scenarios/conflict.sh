@@ -135,7 +135,9 @@ scenario_space() {
 		straight put copied 0 1M 40
 	END
 	on a <<-'END'
-		for file in punch allocate copy; do straight put $file 1020K 4K 31; done
+		for file in punch copy; do straight put $file 1020K 4K 31; done
+		# what was allocated is behind its layout, which it still has
+		put allocate 1020K 4K 31
 		put clone 0 4K 39
 	END
 	release
