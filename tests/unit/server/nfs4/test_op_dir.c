@@ -127,7 +127,7 @@ START_TEST(secinfo)
 
 	/* Kerberos, in the order of exports. */
 	fake_client = (struct export_client){ .sec = EXPORT_SEC_KRB5P | EXPORT_SEC_SYS, .nsec = 2, .sec_list = { 3, 0 } };
-	fake_cd(dir);
+	fake_cd(&fake->node[0]);
 	arg.nfs_argop4_u.opsecinfo.name = fake_name("file");
 	ck_assert_int_eq(op_secinfo(&fake->c, &arg, &res), NFS4_OK);
 	ck_assert_uint_eq(ok->SECINFO4resok_len, 2);

@@ -224,10 +224,13 @@ START_TEST(io_special)
 	/* Reading by a write-only open: not if another denies it, but one's own denial is none. */
 	stateid4 w = do_open(&client[0], file[0], "w", 2, 1);
 	ck_assert_int_eq(check_io(&client[0], 0, &w, file[0], false, NULL), NFS4_OK);
-	do_open(&client[1], file[0], "w", 2, 0);
-	((struct open_state *)get(&client[0], &w))->deny = 0;	/* as if the other had denied it */
+	stateid4 o = do_open(&client[1], file[0], "w", 2, 0);
+	struct open_state *mine = (struct open_state *)get(&client[0], &w), *other = (struct open_state *)get(&client[1], &o);
+	mine->deny = 0;		/* as if the other had denied it */
+	other->deny = 1;
 	ck_assert_int_eq(check_io(&client[0], 0, &w, file[0], false, NULL), NFS4ERR_LOCKED);
-	((struct open_state *)get(&client[0], &w))->deny = 1;
+	mine->deny = 1;
+	other->deny = 0;
 }
 END_TEST
 
