@@ -169,7 +169,6 @@ line_get(struct parser *p, struct line_private **linep)
 	}
 	line->line.line = p->line;
 	line->line.pnfs = true;
-	line->line.delegations = true;
 	line->line.layout_type = 3;
 	*end = &line->line;
 	*linep = line;

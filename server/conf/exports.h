@@ -33,7 +33,7 @@ struct export_line {
 	bool fsid_root;			/* fsid=0|root: this one is the pseudo root itself */
 	char *fsid;			/* other fsid= (number or UUID), or NULL */
 	bool pnfs;			/* pnfs|no_pnfs; default pnfs */
-	bool delegations;		/* delegations|no_delegations; default delegations */
+	bool delegations;		/* delegations|no_delegations; default no_delegations */
 	uint32_t layout_type;		/* layouts=block (3) | scsi (5); default 3 */
 	char *provider;			/* kernel|plain, NULL: the best that works */
 	char *device;			/* device=NAME of pnfs-mds.conf, or NULL */

@@ -20,7 +20,7 @@ requires_gss
 MDS_PORT_FIXED=$(world_port)
 world_mds block keytab="$W/server.keytab" lease=6 grace=6 opts=sec=krb5:krb5i:krb5p
 url() { echo "nfs://localhost:$MDS_PORT$MNT/$1?sec=$2"; }
-head -c 3000000 /dev/urandom >"$W/data"
+head -c 3145728 /dev/urandom >"$W/data"
 yes "plain words on the wire" | head -c 200000 >"$W/words"
 
 for sec in krb5 krb5i krb5p; do

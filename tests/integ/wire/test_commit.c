@@ -229,11 +229,14 @@ behind_the_end(void)
 {
 	static uint8_t buf[72 << 10];
 	const uint64_t end = sizeof buf, more = 32 << 10;
-	if (!world.kernel)
-		return;			/* gives nothing there */
 	struct client *c = client_new("c");
 	local_make("f", 0, 0);
 	struct file *f = file_open(c, "f", READ_WRITE);
+	if (!world.kernel) {		/* gives nothing there */
+		nfsstat4 status = layout_get(f, LAYOUTIOMODE4_RW, end, more, more)->status;
+		EXPECT_TRUE(status == NFS4ERR_BADLAYOUT || status == NFS4ERR_LAYOUTUNAVAILABLE);
+		return;
+	}
 	pattern_fill(buf, 0, end, 5);
 	/* In two parts: XFS sees the second as the first of many. */
 	STATUS(file_write(f, 0, buf, (uint32_t)end - 4096), NFS4_OK);

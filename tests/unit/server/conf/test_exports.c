@@ -43,7 +43,7 @@ START_TEST(defaults)
 	const struct export_line *l = table->lines;
 	ck_assert_str_eq(l->path, "/srv");
 	ck_assert_uint_eq(l->line, 1);
-	ck_assert(l->pnfs && l->delegations && !l->fsid_root && !l->fsid && !l->provider && !l->device);
+	ck_assert(l->pnfs && !l->delegations && !l->fsid_root && !l->fsid && !l->provider && !l->device);
 	ck_assert_uint_eq(l->layout_type, 3);
 	const struct export_client *c = l->clients;
 	ck_assert(!c->rw && c->root_squash && !c->all_squash && c->insecure);
@@ -77,7 +77,7 @@ START_TEST(every_option)
 {
 	parse_ok("/a *(rw,no_root_squash,secure,anonuid=0,anongid=4294967294,fsid=root,layouts=scsi,provider=plain,"
 	    "device=lun-1,sec=sys,sync,no_subtree_check)\n"
-	    "/b *(ro,root_squash,all_squash,insecure,no_pnfs,no_delegations,fsid=17,async)\n"
+	    "/b *(ro,root_squash,all_squash,insecure,no_pnfs,delegations,fsid=17,async)\n"
 	    "/c *(rw,no_all_squash,pnfs,fsid=6ba7b810-9dad-11d1-80b4-00c04fd430c8,layouts=block,provider=kernel)\n");
 	const struct export_line *a = table->lines, *b = a->next, *c = b->next;
 	ck_assert(a->clients->rw && !a->clients->root_squash && !a->clients->insecure && a->fsid_root);
@@ -86,7 +86,7 @@ START_TEST(every_option)
 	ck_assert_uint_eq(a->layout_type, 5);
 	ck_assert_str_eq(a->provider, "plain");
 	ck_assert_str_eq(a->device, "lun-1");
-	ck_assert(!b->clients->rw && b->clients->root_squash && b->clients->all_squash && !b->pnfs && !b->delegations);
+	ck_assert(!b->clients->rw && b->clients->root_squash && b->clients->all_squash && !b->pnfs && b->delegations);
 	ck_assert_str_eq(b->fsid, "17");
 	ck_assert(c->pnfs && !c->clients->all_squash);
 	ck_assert_str_eq(c->provider, "kernel");
