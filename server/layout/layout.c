@@ -109,8 +109,9 @@ file_drop_wants_locked(struct layout_file *file, uint64_t now)
 }
 
 /*
- * Where nothing can be committed without the lease (export_ops.writers_wait), it outlives the last layout for a moment, unless somebody waits
- * for it: the Linux client may return first and commit then (PITFALLS A27).
+ * The lease outlives the last layout for a moment, unless somebody waits for it: a client that opens and closes a file again and again costs
+ * one lease, and where nothing can be committed without it (export_ops.writers_wait) the Linux client may return first and commit then
+ * (PITFALLS A27).
  */
 #define LINGER_MS 2000
 
@@ -120,7 +121,7 @@ lease_lingers(struct layout_file *file)
 	const struct layouts *layouts = file->layouts;
 	uint64_t now = mds_now_ms();
 
-	if (!layout_writers_wait(file->inode) || file->broken || file->lease->broken || layouts->stop || layouts->draining)
+	if (file->broken || file->lease->broken || layouts->stop || layouts->draining)
 		return false;
 	if (!file->linger_ms) {
 		file->linger_ms = now + LINGER_MS;

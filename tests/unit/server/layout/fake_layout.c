@@ -570,6 +570,12 @@ fake_pass(uint64_t ms)
 	}
 }
 
+void
+fake_lease_ends(void)
+{
+	fake_pass(2200);
+}
+
 struct fake_call *
 fake_call_of(unsigned c)
 {

@@ -113,6 +113,8 @@ nfsstat4 fake_commit(unsigned c, struct fake_file *file, const stateid4 *sid, co
 
 /* Time passes, the ticker ticks every 100 ms, workers and fencers work. */
 void fake_pass(uint64_t ms);
+/* Until a lease that no layout needs is given up. */
+void fake_lease_ends(void);
 /* Answer the oldest callback of client C. False: there is none. */
 bool fake_answer(unsigned c, int status);
 /* The oldest callback of C; NULL. */

@@ -113,10 +113,17 @@ START_TEST(commit_after_return)
 
 	sid = got.a.sid;
 	ck_assert_int_eq(fake_return(0, file, &got.a.sid, 0, UINT64_MAX, &present), NFS4_OK);
+	/* The lease is there for a moment yet. */
 	fake_workers_run();
 	ck_assert_int_eq(fake_commit(0, file, &sid, &range, 1), NFS4_OK);
 	ck_assert_uint_eq(file->commits, 1);
-	ck_assert_uint_eq(file->leased, file->unleased);
+	ck_assert(file->leased == 1 && file->unleased == 0);
+	/* Then it is taken for the commit. */
+	fake_lease_ends();
+	ck_assert_uint_eq(file->unleased, 1);
+	ck_assert_int_eq(fake_commit(0, file, &sid, &range, 1), NFS4_OK);
+	ck_assert_uint_eq(file->commits, 2);
+	ck_assert(file->leased == 2 && file->unleased == 2);
 	/* The lease is not to be had: what is there is flushed. */
 	w.lease_err = -EAGAIN;
 	w.why = REASON_LOCAL_OPEN;
@@ -168,7 +175,7 @@ START_TEST(commit_after_return_broken)
 
 	sid = got.a.sid;
 	ck_assert_int_eq(fake_return(0, file, &got.a.sid, 0, UINT64_MAX, &present), NFS4_OK);
-	fake_workers_run();
+	fake_lease_ends();
 	w.in_commit = break_it;
 	ck_assert_int_eq(fake_commit(0, file, &sid, &range, 1), NFS4_OK);
 	w.in_commit = NULL;

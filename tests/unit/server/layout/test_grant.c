@@ -31,7 +31,7 @@ START_TEST(first_grant)
 	ck_assert_int_eq(fake_return(0, file, &more.a.sid, 0, UINT64_MAX, &present), NFS4_OK);
 	ck_assert(!present);
 	ck_assert(!layout_any(file->inode));
-	fake_workers_run();
+	fake_lease_ends();
 	ck_assert_uint_eq(file->unleased, 1);
 	ck_assert_int_eq(fake_get(0, file, &more.a.sid, true, 0, U).status, NFS4ERR_BAD_STATEID);
 }
@@ -187,7 +187,7 @@ START_TEST(local_open)
 	ck_assert_int_eq(got.status, NFS4_OK);
 	bool present;
 	ck_assert_int_eq(fake_return(0, file, &got.a.sid, 0, UINT64_MAX, &present), NFS4_OK);
-	fake_pass(100);
+	fake_lease_ends();
 	w.lease_err = -EAGAIN;
 	w.why = REASON_LOCAL_OPEN;
 	ck_assert_int_eq(fake_get(0, file, &open, true, 0, U).status, NFS4ERR_LAYOUTTRYLATER);

@@ -103,7 +103,7 @@ START_TEST(close_without_return)
 	ck_assert_int_eq(fake_return(0, file, &sid, 0, UINT64_MAX, &present), NFS4_OK);
 	ck_assert(!present);
 	ck_assert_int_eq(fake_way(1, file, LAYOUT_NEED_BLOCKS, 0, UINT64_MAX), NFS4_OK);
-	fake_workers_run();
+	fake_lease_ends();
 	ck_assert_uint_eq(file->unleased, 1);
 	ck_assert_uint_eq(w.nsent, 1);
 }
@@ -145,7 +145,7 @@ START_TEST(close_after_return)
 	fake_close(0, file);
 	ck_assert_uint_eq(fake_layouts_of(file), 0);
 	ck_assert_uint_eq(w.nsent, 0);
-	fake_workers_run();
+	fake_lease_ends();
 	ck_assert_uint_eq(file->unleased, 1);
 }
 END_TEST

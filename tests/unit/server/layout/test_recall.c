@@ -177,7 +177,7 @@ START_TEST(nomatching)
 	fake_answer(0, NFS4ERR_NOMATCHING_LAYOUT);
 	ck_assert_ptr_null(layout_find_locked(file->inode, &w.client[0]));
 	ck_assert_int_eq(truncate_all(), NFS4_OK);
-	fake_workers_run();
+	fake_lease_ends();
 	ck_assert_uint_eq(file->leased, file->unleased);
 }
 END_TEST
