@@ -83,6 +83,8 @@ void inode_put(struct inode *inode);
 
 /* Handle from the wire.  -EBADMSG: not ours (length, MAC); -ESTALE: no such file or export. */
 int fs_inode(struct fs *fs, const void *handle, unsigned len, struct inode **inode);
+/* The same for a loop: -EAGAIN where fs_inode() would have to open the file. */
+int fs_inode_nowait(struct fs *fs, const void *handle, unsigned len, struct inode **inode);
 /* The export a handle belongs to, referenced; NULL: none that is there, or not a file's. */
 struct export *fs_handle_export(struct fs *fs, const void *handle, unsigned len);
 /*
@@ -91,9 +93,6 @@ struct export *fs_handle_export(struct fs *fs, const void *handle, unsigned len)
  */
 int fs_adopt_fd(struct inode *inode, int fd);
 int fs_root(struct fs *fs, struct inode **inode);
-
-/* Is this handle in the cache, so that fs_inode() does not block?  (Loops ask before they run PUTFH.) */
-bool fs_inode_cached(struct fs *fs, const void *handle, unsigned len);
 
 /*
  * The one descriptor for data of a regular file: O_RDWR (O_RDONLY on a read-only file system).  Opened at the first

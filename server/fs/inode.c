@@ -29,7 +29,12 @@ inode_cache_init(struct fs *fs)
 	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
 		rl.rlim_cur = 1024;
 	fs->max_fds = rl.rlim_cur / 2 > MAX_FDS ? MAX_FDS : (unsigned)(rl.rlim_cur / 2);
-	pthread_mutex_init(&fs->lock, NULL);
+	/* Held for a moment by every PUTFH of every loop: to sleep for it costs more than to spin. */
+	pthread_mutexattr_t spin;
+	pthread_mutexattr_init(&spin);
+	pthread_mutexattr_settype(&spin, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&fs->lock, &spin);
+	pthread_mutexattr_destroy(&spin);
 	pthread_condattr_t attr;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -234,15 +239,6 @@ inode_find(struct fs *fs, const void *body, unsigned len)
 	LOCK_SCOPE(&fs->lock);
 	struct inode_private *p = inode_peek_locked(fs, body, len);
 	return p ? inode_get_locked(fs, p) : NULL;
-}
-
-bool
-fs_inode_cached(struct fs *fs, const void *handle, unsigned len)
-{
-	if (!handle_form_ok(handle, len))
-		return true;
-	LOCK_SCOPE(&fs->lock);
-	return inode_peek_locked(fs, handle, len - HANDLE_MAC) != NULL;
 }
 
 /* At the end, when nobody else is there. */

@@ -169,14 +169,14 @@ open_cold(struct fs *fs, const void *bytes, unsigned len, struct inode **inode)
 }
 
 int
-fs_inode(struct fs *fs, const void *bytes, unsigned len, struct inode **inode)
+fs_inode_nowait(struct fs *fs, const void *bytes, unsigned len, struct inode **inode)
 {
 	if (!handle_form_ok(bytes, len))
 		return -EBADMSG;
 	unsigned body = len - HANDLE_MAC;
 	struct inode *found = inode_find(fs, bytes, body);
 	if (!found)
-		return open_cold(fs, bytes, len, inode);
+		return -EAGAIN;
 	int err = 0;
 	if (!handle_equal(found->handle + body, (const uint8_t *)bytes + body, HANDLE_MAC))
 		err = -EBADMSG;
@@ -187,6 +187,13 @@ fs_inode(struct fs *fs, const void *bytes, unsigned len, struct inode **inode)
 	else
 		*inode = found;
 	return err;
+}
+
+int
+fs_inode(struct fs *fs, const void *bytes, unsigned len, struct inode **inode)
+{
+	int err = fs_inode_nowait(fs, bytes, len, inode);
+	return err == -EAGAIN ? open_cold(fs, bytes, len, inode) : err;
 }
 
 /* ---- the data descriptor ---- */

@@ -21,9 +21,9 @@ op_putfh(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	struct inode *inode;
 
 	(void)res;
-	if (c->on_loop && !fs_inode_cached(c->mds->fs, fh->nfs_fh4_val, fh->nfs_fh4_len))
+	int err = (c->on_loop ? fs_inode_nowait : fs_inode)(c->mds->fs, fh->nfs_fh4_val, fh->nfs_fh4_len, &inode);
+	if (err == -EAGAIN && c->on_loop)
 		return OP_WORKER;
-	int err = fs_inode(c->mds->fs, fh->nfs_fh4_val, fh->nfs_fh4_len, &inode);
 	return err < 0 ? nfs4_status(err) : compound_set_fh(c, inode);
 }
 

@@ -229,13 +229,10 @@ fs_inode(struct fs *fs, const void *handle, unsigned len, struct inode **inode)
 	return 0;
 }
 
-bool
-fs_inode_cached(struct fs *fs, const void *handle, unsigned len)
+int
+fs_inode_nowait(struct fs *fs, const void *handle, unsigned len, struct inode **inode)
 {
-	(void)fs;
-	(void)handle;
-	(void)len;
-	return !fake->contended;
+	return fake->contended ? -EAGAIN : fs_inode(fs, handle, len, inode);
 }
 
 bool
