@@ -173,6 +173,8 @@ libserver_la_SOURCES = \
 	server/nfs4/op_attr.c \
 	server/nfs4/op_client.c \
 	server/nfs4/op_close.c \
+	server/nfs4/offload.c \
+	server/nfs4/offload.h \
 	server/nfs4/op_copy.c \
 	server/nfs4/op_count.c \
 	server/nfs4/op_count.h \

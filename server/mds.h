@@ -43,6 +43,7 @@ struct layouts;
 struct listener;
 struct lock_waits;
 struct loop;
+struct offloads;
 struct sessions;
 struct clients;
 struct stable;
@@ -61,6 +62,7 @@ struct mds {
 	struct lock_waits *lock_waits;	/* state/lock_wait.h */
 	struct layouts *layouts;	/* layout/layout.h */
 	struct delegs *delegs;		/* state/deleg.h; NULL: none are given */
+	struct offloads *offloads;	/* nfs4/offload.h */
 	struct devices *devices;	/* layout/device.h; made by the first device_open() */
 	struct grace *grace;		/* state/grace.c; NULL: there was none */
 	struct formers *formers;	/* layout/former.h: holders of a former life */

@@ -90,6 +90,7 @@ unit_tests = \
 	tests/unit/server/nfs4/test_client_case \
 	tests/unit/server/nfs4/test_compound \
 	tests/unit/server/nfs4/test_name \
+	tests/unit/server/nfs4/test_offload \
 	tests/unit/server/nfs4/test_op_attr \
 	tests/unit/server/nfs4/test_op_copy \
 	tests/unit/server/nfs4/test_op_device \
@@ -176,6 +177,7 @@ tests_unit_server_nfs4_test_op_space_SOURCES = tests/unit/server/nfs4/test_op_sp
 tests_unit_server_nfs4_test_op_readdir_SOURCES = tests/unit/server/nfs4/test_op_readdir.c $(NFS4_FAKE)
 tests_unit_server_nfs4_test_op_xattr_SOURCES = tests/unit/server/nfs4/test_op_xattr.c $(NFS4_FAKE)
 OPEN_FAKE = tests/unit/server/nfs4/open_fake.c tests/unit/server/nfs4/open_fake.h $(DELEG_FAKE) $(STATE_FAKE)
+tests_unit_server_nfs4_test_offload_SOURCES = tests/unit/server/nfs4/test_offload.c $(STATE_FAKE)
 tests_unit_server_nfs4_test_op_lock_SOURCES = tests/unit/server/nfs4/test_op_lock.c $(OPEN_FAKE)
 tests_unit_server_nfs4_test_op_open_SOURCES = tests/unit/server/nfs4/test_op_open.c $(OPEN_FAKE)
 

@@ -29,6 +29,7 @@
 #include "server/net/listener.h"
 #include "server/net/worker.h"
 #include "server/nfs4/compound.h"
+#include "server/nfs4/offload.h"
 #include "server/state/client.h"
 #include "server/state/deleg.h"
 #include "server/state/lock_wait.h"
@@ -154,7 +155,7 @@ server_make_state(struct mds *mds, char **error)
 	else if ((err = keeper_open(mds->conf.state_dir, &mds->keeper, error)))
 		return server_fail(error, err, mds->conf.state_dir);
 	if ((err = clients_new(mds)) || (err = sessions_new(mds)) || (err = stateids_new(mds)) || (err = delegs_new(mds)) ||
-	    (err = lock_waits_new(mds)))
+	    (err = lock_waits_new(mds)) || (err = offloads_new(mds)))
 		return server_fail(error, err, "state");
 	if ((err = grace_start(mds)))
 		return server_fail(error, err, mds->conf.state_dir);
@@ -300,6 +301,7 @@ server_stop(struct mds *mds)
 	devices_settle(mds);
 	if (mds->listener)
 		listener_stop(mds);
+	offloads_stop(mds);
 	if (mds->workers)
 		server_drain_loops(mds);
 	if (mds->layouts && mds->clients) {
@@ -317,6 +319,7 @@ server_stop(struct mds *mds)
 	server_drain_loops(mds);
 	former_leases_free(mds);
 	lock_waits_free(mds);
+	offloads_free(mds);
 	delegs_free(mds);
 	stateids_free(mds);
 	sessions_free(mds);

@@ -151,7 +151,7 @@ op_fn op_create, op_remove, op_rename, op_link, op_readlink, op_readdir;
 /* op_io.c */
 op_fn op_read, op_write, op_commit;
 /* op_read_plus.c, op_space.c, op_copy.c, op_write_same.c */
-op_fn op_read_plus, op_allocate, op_deallocate, op_seek, op_io_advise, op_copy, op_clone, op_write_same;
+op_fn op_read_plus, op_allocate, op_deallocate, op_seek, op_io_advise, op_copy, op_offload_status, op_offload_cancel, op_clone, op_write_same;
 /* op_open.c */
 op_fn op_open, op_open_downgrade, op_close;
 /* op_deleg.c */

@@ -2,14 +2,17 @@
  * COPY and CLONE (RFC 7862 15.2, 15.13): from the saved file to the current one, coherent with layouts on both: way.h.
  *
  * COPY makes a copy with blocks of its own (fs_copy()); CLONE shares blocks, and as nobody may write those by a layout, neither file gets layouts on them any more.
- * COPY is synchronous: it does as much as takes a moment and says how much that was, like a WRITE that is short; the client asks for the rest.
+ * A COPY that is small, or has to be synchronous, does as much as takes a moment and says how much that was, like a WRITE that is short; the client asks for
+ * the rest.  Others go on after the reply: offload.h, with OFFLOAD_STATUS and OFFLOAD_CANCEL (15.9, 15.8).
  */
 #include <string.h>
 
 #include "proto/nfs4/status.h"
 #include "server/export/export.h"
 #include "server/nfs4/io.h"
+#include "server/nfs4/offload.h"
 #include "server/nfs4/way.h"
+#include "server/state/session.h"
 
 /* From the first offset to the second; *LENGTH 0: to the end of the source. */
 struct span {
@@ -77,6 +80,24 @@ copy_span(struct compound *c, const struct span *s, COPY4resok *ok)
 	return NFS4_OK;
 }
 
+/* True: it goes on after the reply. */
+static bool
+copy_goes_on(struct compound *c, const COPY4args *args, const struct span *s, COPY4resok *ok)
+{
+	if (args->ca_synchronous || s->length <= FS_COPY_MOST)
+		return false;
+	stateid4 *sid = arena_zalloc(&c->arena, sizeof *sid);
+	struct offload_ask ask = { .src = c->saved, .dst = c->cur, .src_offset = s->src, .dst_offset = s->dst, .len = s->length,
+		.ref = session_ref(c->session, c->slot) };
+	memcpy(ask.verf, ok->cr_response.wr_writeverf, sizeof ask.verf);
+	if (!sid || !offload_start(c->mds, c->client, &ask, sid))
+		return false;
+	ok->cr_response.wr_callback_id.wr_callback_id_len = 1;
+	ok->cr_response.wr_callback_id.wr_callback_id_val = sid;
+	ok->cr_requirements.cr_synchronous = FALSE;
+	return true;
+}
+
 nfsstat4
 op_copy(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 {
@@ -96,7 +117,34 @@ op_copy(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
 	ok->cr_response.wr_committed = UNSTABLE4;
 	ok->cr_requirements.cr_consecutive = TRUE;
 	ok->cr_requirements.cr_synchronous = TRUE;
-	return span.length ? copy_span(c, &span, ok) : NFS4_OK;
+	return !span.length || copy_goes_on(c, args, &span, ok) ? NFS4_OK : copy_span(c, &span, ok);
+}
+
+nfsstat4
+op_offload_status(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
+{
+	OFFLOAD_STATUS4resok *ok = &res->nfs_resop4_u.opoffload_status.OFFLOAD_STATUS4res_u.osr_resok4;
+	struct offload_progress is;
+	nfsstat4 status = offload_progress(c->mds, c->client, &arg->nfs_argop4_u.opoffload_status.osa_stateid, c->cur, &is);
+
+	if (status != NFS4_OK)
+		return status;
+	ok->osr_count = is.done;
+	if (!is.complete)
+		return NFS4_OK;
+	ok->osr_complete.osr_complete_val = arena_zalloc(&c->arena, sizeof(nfsstat4));
+	if (!ok->osr_complete.osr_complete_val)
+		return NFS4ERR_DELAY;
+	ok->osr_complete.osr_complete_len = 1;
+	*ok->osr_complete.osr_complete_val = is.status;
+	return NFS4_OK;
+}
+
+nfsstat4
+op_offload_cancel(struct compound *c, nfs_argop4 *arg, nfs_resop4 *res)
+{
+	(void)res;
+	return offload_cancel(c->mds, c->client, &arg->nfs_argop4_u.opoffload_cancel.oca_stateid, c->cur);
 }
 
 /* ---- CLONE ---- */

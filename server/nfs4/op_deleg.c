@@ -39,11 +39,8 @@ deleg_ask_fill(const struct compound *c, uint32_t want, struct deleg_ask *ask)
 	ask->uid = c->cred.uid;
 	ask->at_once = c->on_loop;
 	ask->readonly = !c->cur_opts || compound_check_rw((struct compound *)(uintptr_t)c) != NFS4_OK;
-	if (c->session) {
-		memcpy(ask->ref.session, c->session->id, sizeof ask->ref.session);
-		ask->ref.slot = (uint32_t)(c->slot - c->session->slots);
-		ask->ref.seqid = c->slot->seqid;
-	}
+	if (c->session)
+		ask->ref = session_ref(c->session, c->slot);
 }
 
 /* RFC 8881 18.16.3: which flags there are; RFC 9754 adds two at minor version 2. */

@@ -182,9 +182,7 @@ layoutget(struct compound *c, const LAYOUTGET4args *args, LAYOUTGET4resok *ok, e
 		return status;
 	if (!layoutget_result_alloc(c, ask.max_extents, &result))
 		return NFS4ERR_DELAY;
-	memcpy(ask.ref.session, c->session->id, sizeof ask.ref.session);
-	ask.ref.slot = (uint32_t)(c->slot - c->session->slots);
-	ask.ref.seqid = c->slot->seqid;
+	ask.ref = session_ref(c->session, c->slot);
 	status = layout_get(c->mds, &ask, &answer);
 	if (answer.wait)
 		return OP_WORKER;

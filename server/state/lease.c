@@ -15,6 +15,7 @@
 #include "server/layout/layout.h"
 #include "server/mds.h"
 #include "server/net/worker.h"
+#include "server/nfs4/offload.h"
 #include "server/state/client.h"
 #include "server/state/deleg.h"
 #include "server/state/lock_wait.h"
@@ -211,6 +212,7 @@ lease_job_run(struct work *work)
 	lock_waits_tick(job->mds, now_ms);
 	sessions_tick(job->mds);
 	delegs_tick(job->mds, now_ms);
+	offloads_tick(job->mds);
 	lease_expire(job->mds, now_ms);
 	atomic_store(&job->mds->lease_busy, false);
 	free(job);

@@ -8,11 +8,13 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <uthash.h>
 
 #include "proto/rpc/peer.h"
 #include "proto/x/nfs4.h"
+#include "server/cb/cb.h"
 
 struct cb_queue;
 struct client;
@@ -101,6 +103,15 @@ void session_conn_closed(struct mds *mds, struct conn *conn);
 
 /* The request in SLOT was answered: free for the next; REPLY (COMPOUND4res, NULL: not to be kept) is there for a retry. */
 void session_slot_done(struct session *session, struct slot *slot, const uint8_t *reply, uint32_t len);
+
+/* The request being run in SLOT, for callbacks that refer to it. */
+static inline struct cb_ref
+session_ref(const struct session *session, const struct slot *slot)
+{
+	struct cb_ref ref = { .slot = (uint32_t)(slot - session->slots), .seqid = slot->seqid };
+	memcpy(ref.session, session->id, sizeof ref.session);
+	return ref;
+}
 
 /* Are replies kept by all sessions so many that slots have to go?  No lock. */
 bool sessions_short(const struct mds *mds);

@@ -1,5 +1,5 @@
 /*
- * Stateids (RFC 8881 8.2): one table for opens, locks and layouts (and, later, delegations).
+ * Stateids (RFC 8881 8.2): one table for opens, locks, layouts, delegations, and copies that go on (RFC 7862 4.8).
  * Each kind embeds a struct state_obj.  Guarded by mds->state_lock.
  *
  * "other" is 12 bytes: 4 of boot entropy, 8 of counter, so that those of a former life never match (PITFALLS D6).
@@ -19,7 +19,7 @@ struct compound;
 struct inode;
 struct mds;
 
-enum state_kind { STATE_OPEN = 1, STATE_LOCK = 2, STATE_LAYOUT = 4, STATE_DELEG = 8 };
+enum state_kind { STATE_OPEN = 1, STATE_LOCK = 2, STATE_LAYOUT = 4, STATE_DELEG = 8, STATE_COPY = 16 };
 
 struct state_obj;
 struct state_class {

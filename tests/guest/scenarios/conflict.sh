@@ -133,6 +133,13 @@ scenario_space() {
 		has punch 256K:31 512K:0 1M:31
 		# of a copy, not of a clone, there are layouts
 		straight put copied 0 1M 40
+		# more than a reply's worth: one COPY, and CB_OFFLOAD
+		put much 0 40M 41
+		had=$(calls COPY)
+		within 20000 xfs_io -f -c "copy_range $D/much" $D/offloaded >/dev/null
+		had=$(($(calls COPY) - had))
+		[ -z "$OURS" ] || [ $had = 1 ] || { echo "$had calls of COPY"; false; }
+		has offloaded 40M:41
 	END
 	on a <<-'END'
 		for file in punch copy; do straight put $file 1020K 4K 31; done
@@ -147,4 +154,5 @@ scenario_space() {
 	on_each "a b server" has cloned 1M:31
 	on_each "a b server" has copy 1M:31
 	on_each "a b server" has copied 1M:40
+	on_each "a server" has offloaded 40M:41
 }

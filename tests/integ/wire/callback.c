@@ -99,6 +99,25 @@ lock_take(struct client *c, const CB_NOTIFY_LOCK4args *args)
 	memcpy(seen->owner, o->owner.owner_val, seen->owner_len);
 }
 
+static void
+offload_take(struct client *c, const CB_OFFLOAD4args *args)
+{
+	const offload_info4 *info = &args->coa_offload_info;
+	const write_response4 *ok = &info->offload_info4_u.coa_resok4;
+	struct offload_seen *seen = &c->offload;
+	*seen = (struct offload_seen){ .fh_len = args->coa_fh.nfs_fh4_len, .stateid = args->coa_stateid, .status = info->coa_status };
+	memcpy(seen->fh, args->coa_fh.nfs_fh4_val, seen->fh_len);
+	c->noffloads++;
+	if (info->coa_status != NFS4_OK) {
+		seen->count = info->offload_info4_u.coa_bytes_copied;
+		return;
+	}
+	rule(c, !ok->wr_callback_id.wr_callback_id_len, "CB_OFFLOAD with a callback id (RFC 7862 16.1.3)");
+	seen->count = ok->wr_count;
+	seen->committed = ok->wr_committed;
+	memcpy(seen->verf, ok->wr_writeverf, sizeof seen->verf);
+}
+
 /* What was recalled goes back, one LAYOUTRETURN at a time, on a slot of its own. */
 void
 callback_next_return(struct client *c)
@@ -153,7 +172,7 @@ answer(struct client *c, const struct cb_seen *seen, uint32_t op, uint32_t xid, 
 	ok->csr_highest_slotid = ok->csr_target_highest_slotid = SLOTS - 1;
 	/* Both results are a status. */
 	CB_LAYOUTRECALL4res lres = { answers[c->policy] };
-	if ((op == OP_CB_NOTIFY_DEVICEID && c->policy != CB_DELAY) || op == OP_CB_NOTIFY_LOCK)
+	if ((op == OP_CB_NOTIFY_DEVICEID && c->policy != CB_DELAY) || op == OP_CB_NOTIFY_LOCK || op == OP_CB_OFFLOAD)
 		lres.clorr_status = NFS4_OK;
 	reply_begin(&x, buf, sizeof buf, xid);
 	compound_reply_begin(&r, &x, tag);
@@ -207,15 +226,17 @@ callback_take(struct client *c, unsigned conn, uint8_t *data, uint32_t len)
 	sequence_take(c, &seq, seen);
 	bool more = h.count > 1 && compound_cb_arg_get(&x, &arg, &op) == NFS4_OK;
 	bool recall = more && op == OP_CB_LAYOUTRECALL, notify = more && op == OP_CB_NOTIFY_DEVICEID,
-	     lock = more && op == OP_CB_NOTIFY_LOCK;
-	rule(c, recall || notify || lock || h.count == 1, "a callback that was not asked for");
+	     lock = more && op == OP_CB_NOTIFY_LOCK, offload = more && op == OP_CB_OFFLOAD;
+	rule(c, recall || notify || lock || offload || h.count == 1, "a callback that was not asked for");
 	if (recall)
 		recall_take(c, &arg.nfs_cb_argop4_u.opcblayoutrecall, seen);
 	if (notify)
 		notify_take(c, &arg.nfs_cb_argop4_u.opcbnotify_deviceid);
 	if (lock)
 		lock_take(c, &arg.nfs_cb_argop4_u.opcbnotify_lock);
-	answer(c, seen, recall || notify || lock ? op : 0, call.xid, &seq, &h.tag);
+	if (offload)
+		offload_take(c, &arg.nfs_cb_argop4_u.opcboffload);
+	answer(c, seen, recall || notify || lock || offload ? op : 0, call.xid, &seq, &h.tag);
 	if (!recall || memcmp(seq.csa_sessionid, c->session, sizeof c->session))
 		return;
 	c->ncbs++;

@@ -545,11 +545,126 @@ device_list(void)
 	STATUS(on_fh(d, &b->fh, OP_GETDEVICELIST, &args, NULL), NFS4ERR_NOTSUPP);
 }
 
+/* ---- copies that go on (RFC 7862 4.8, 15.8, 15.9, 16.1) ---- */
+
+#define LARGE (40ull * MiB)
+
+static nfsstat4
+copy_starts(const struct file *from, const struct file *to, stateid4 *sid, verifier4 verf)
+{
+	nfs_resop4 res;
+	COPY4args args = { .ca_src_stateid = from->open, .ca_dst_stateid = to->open, .ca_count = LARGE, .ca_consecutive = TRUE };
+	nfsstat4 status = from_to(from, to, OP_COPY, &args, &res);
+	if (status != NFS4_OK)
+		return status;
+	const COPY4resok *ok = &res.nfs_resop4_u.opcopy.COPY4res_u.cr_resok4;
+	EXPECT(ok->cr_response.wr_callback_id.wr_callback_id_len, 1);
+	EXPECT_TRUE(ok->cr_requirements.cr_consecutive && !ok->cr_requirements.cr_synchronous);
+	EXPECT_TRUE(ok->cr_response.wr_callback_id.wr_callback_id_val->seqid != 0);
+	*sid = *ok->cr_response.wr_callback_id.wr_callback_id_val;
+	memcpy(verf, ok->cr_response.wr_writeverf, NFS4_VERIFIER_SIZE);
+	return NFS4_OK;
+}
+
+static nfsstat4
+copy_status(struct file *to, const stateid4 *sid, uint64_t *count, bool *complete)
+{
+	nfs_resop4 res;
+	OFFLOAD_STATUS4args args = { *sid };
+	nfsstat4 status = on_fh(to->c, &to->fh, OP_OFFLOAD_STATUS, &args, &res);
+	if (status == NFS4_OK) {
+		const OFFLOAD_STATUS4resok *ok = &res.nfs_resop4_u.opoffload_status.OFFLOAD_STATUS4res_u.osr_resok4;
+		*count = ok->osr_count;
+		*complete = ok->osr_complete.osr_complete_len == 1;
+	}
+	return status;
+}
+
+static nfsstat4
+copy_cancel(struct file *to, const stateid4 *sid)
+{
+	OFFLOAD_CANCEL4args args = { *sid };
+	return on_fh(to->c, &to->fh, OP_OFFLOAD_CANCEL, &args, NULL);
+}
+
+/* The other's "f", of which the holder has a layout, is to be a copy of "h"; both are large. */
+static void
+copy_behind(stateid4 *sid, verifier4 verf)
+{
+	uint64_t count = 1;
+	bool complete = true;
+	begin(RW);
+	local_make("large", LARGE, 9);
+	h = file_open(c2, "large", READ_WRITE);
+	STATUS(copy_starts(h, g, sid, verf), NFS4_OK);
+	EXPECT_TRUE(recall_wait(c1, 0, 2000));
+	world_pump(300);
+	STATUS(copy_status(g, sid, &count, &complete), NFS4_OK);
+	EXPECT_TRUE(count == 0 && !complete);
+	EXPECT(c2->noffloads, 0);
+	STATUS(copy_status(h, sid, &count, &complete), NFS4ERR_BAD_STATEID);
+	stateid4 zero = *sid;
+	zero.seqid = 0;
+	STATUS(copy_status(g, &zero, &count, &complete), NFS4ERR_BAD_STATEID);
+}
+
+static void
+copy_goes_on(void)
+{
+	stateid4 sid;
+	verifier4 verf;
+	uint64_t count = 0;
+	bool complete = false;
+	copy_behind(&sid, verf);
+	OK(layout_commit(f, 0, 8192));
+	STATUS(recall_return(f), NFS4_OK);
+	c1->policy = CB_RETURN;
+	for (uint64_t end = now_ms() + 20000; !c2->noffloads && now_ms() < end;)
+		world_pump(20);
+	EXPECT(c2->noffloads, 1);
+	EXPECT(c2->offload.status, NFS4_OK);
+	EXPECT_TRUE(c2->offload.count == LARGE && c2->offload.committed == UNSTABLE4);
+	EXPECT_TRUE(!memcmp(c2->offload.verf, verf, sizeof verf));
+	EXPECT_TRUE(!memcmp(&c2->offload.stateid, &sid, sizeof sid));
+	EXPECT_TRUE(c2->offload.fh_len == g->fh.nfs_fh4_len && !memcmp(c2->offload.fh, g->fh.nfs_fh4_val, c2->offload.fh_len));
+	EXPECT_TRUE(file_is(g, 0, LARGE, 9));
+	/* answered, so over; the answer may still be under way */
+	nfsstat4 status;
+	for (uint64_t end = now_ms() + 2000; (status = copy_status(g, &sid, &count, &complete)) == NFS4_OK && now_ms() < end;)
+		world_pump(20);
+	STATUS(status, NFS4ERR_BAD_STATEID);
+	STATUS(copy_cancel(g, &sid), NFS4ERR_BAD_STATEID);
+	/* Both have blocks of their own. */
+	layout_need(h, RW, 0, MiB);
+	layout_need(g, RW, 0, MiB);
+}
+
+static void
+copy_cancelled(void)
+{
+	stateid4 sid;
+	verifier4 verf;
+	copy_behind(&sid, verf);
+	nfsstat4 status = copy_cancel(g, &sid);
+	for (uint64_t end = now_ms() + 2000; status == NFS4ERR_DELAY && now_ms() < end; status = copy_cancel(g, &sid))
+		world_pump(20);
+	STATUS(status, NFS4_OK);
+	STATUS(copy_cancel(g, &sid), NFS4ERR_BAD_STATEID);
+	OK(layout_commit(f, 0, 8192));
+	STATUS(recall_return(f), NFS4_OK);
+	c1->policy = CB_RETURN;
+	world_pump(1500);
+	EXPECT(c2->noffloads, 0);
+	EXPECT_TRUE(file_is(g, 0, 8192, 6) && file_is(g, 8192, MiB - 8192, 5));
+}
+
 const struct wire_test tests_space[] = {
 	{ "A19", "ALLOCATE waits for a RW and for a READ holder", by_allocate },
 	{ "A19", "DEALLOCATE waits for a RW and for a READ holder", by_deallocate },
 	{ "A19", "COPY to the file waits for a RW and for a READ holder", by_copy },
 	{ "A19", "COPY of the file waits for a RW holder, and has what it wrote", by_copy_of_it },
+	{ "A19", "COPY that goes on after the reply waits for a RW holder; CB_OFFLOAD", copy_goes_on },
+	{ "A19", "OFFLOAD_CANCEL of a COPY that waits for a RW holder", copy_cancelled },
 	{ "A19", "CLONE to the file waits for a RW and for a READ holder; no layouts after", by_clone },
 	{ "A19", "CLONE of the file waits for a RW and for a READ holder; no layouts after, until ALLOCATE", by_clone_of_it },
 	{ "A19", "SEEK waits for a RW holder", by_seek },

@@ -163,6 +163,17 @@ struct lock_seen {
 };
 #define LOCKS_SEEN 16u
 
+/* The last CB_OFFLOAD that came. */
+struct offload_seen {
+	uint32_t fh_len;
+	char fh[NFS4_FHSIZE];
+	stateid4 stateid;
+	nfsstat4 status;
+	uint64_t count;			/* of bytes, whatever the status */
+	stable_how4 committed;
+	verifier4 verf;
+};
+
 struct file;
 struct answer;				/* a reply nobody asked for yet */
 
@@ -185,6 +196,8 @@ struct client {
 	unsigned nnotices;
 	struct lock_seen locks[LOCKS_SEEN];
 	unsigned nlocks;
+	struct offload_seen offload;
+	unsigned noffloads;
 	unsigned ncbs, cb_errors;	/* cb_errors: callbacks that break the RFC's rules */
 	uint32_t cb_seqids[SLOTS];
 	/* LAYOUTRETURNs to be sent by CB_RETURN */

@@ -615,6 +615,30 @@ fs_copy(const struct fs_copy *copy)
 	return fake->copied ? fake->copied : (int64_t)copy->len;
 }
 
+bool
+offload_start(struct mds *mds, struct client *client, const struct offload_ask *ask, stateid4 *sid)
+{
+	ck_assert(mds == fake->c.mds && client == fake->c.client);
+	fake->offload = *ask;
+	*sid = (stateid4){ .seqid = 1, .other = "offload" };
+	return fake->offloads;
+}
+
+nfsstat4
+offload_progress(struct mds *mds, struct client *client, const stateid4 *sid, const struct inode *dst, struct offload_progress *is)
+{
+	ck_assert(mds == fake->c.mds && client == fake->c.client && sid->seqid == 1 && dst == fake->c.cur);
+	*is = fake->progress;
+	return fake->offload_status;
+}
+
+nfsstat4
+offload_cancel(struct mds *mds, struct client *client, const stateid4 *sid, const struct inode *dst)
+{
+	ck_assert(mds == fake->c.mds && client == fake->c.client && sid->seqid == 1 && dst == fake->c.cur);
+	return fake->offload_status;
+}
+
 int
 fs_seek(struct inode *inode, uint64_t offset, bool data, uint64_t *found)
 {

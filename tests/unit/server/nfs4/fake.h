@@ -9,6 +9,7 @@
 #include "server/mds.h"
 #include "server/net/conn.h"
 #include "server/nfs4/compound.h"
+#include "server/nfs4/offload.h"
 #include "server/state/deleg.h"
 
 extern struct state_obj *fake_deleg;	/* what state_find_locked() finds; NULL: nothing */
@@ -84,6 +85,10 @@ struct fake {
 	int space_err;
 	int64_t copied;			/* fs_copy() says; 0: all */
 	struct fs_copy copy;
+	bool offloads;			/* offload_start() says; offload is what it was asked */
+	struct offload_ask offload;
+	nfsstat4 offload_status;	/* of OFFLOAD_STATUS, OFFLOAD_CANCEL */
+	struct offload_progress progress;
 	uint64_t data[8][2];		/* fs_seek(): where there is data, ascending; ended by {0, 0} */
 };
 

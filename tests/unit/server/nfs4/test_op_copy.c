@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/export/export.h"
+#include "server/state/session.h"
 #include "tests/unit/server/nfs4/fake.h"
 
 static nfs_argop4 arg;
@@ -65,6 +66,61 @@ START_TEST(copies)
 	arg.nfs_argop4_u.opcopy.ca_source_server.ca_source_server_len = 1;
 	arg.nfs_argop4_u.opcopy.ca_source_server.ca_source_server_val = &other;
 	ck_assert_int_eq(do_copy(0, 0, 1), NFS4ERR_OFFLOAD_DENIED);
+}
+END_TEST
+
+#define LARGE (FS_COPY_MOST + 1ull)
+
+START_TEST(goes_on)
+{
+	COPY4resok *ok = &res.nfs_resop4_u.opcopy.COPY4res_u.cr_resok4;
+	struct slot slots[3] = { [2].seqid = 9 };
+	struct session session = { .id = "a session", .slots = slots, .nslots = 3 };
+	fake->c.session = &session;
+	fake->c.slot = &slots[2];
+	src->st.stx.stx_size = 100 + LARGE;
+	fake->offloads = true;
+	arg.nfs_argop4_u.opcopy.ca_synchronous = FALSE;
+	ck_assert_int_eq(do_copy(100, 5000, LARGE), NFS4_OK);
+	ck_assert(ok->cr_requirements.cr_consecutive && !ok->cr_requirements.cr_synchronous);
+	ck_assert_uint_eq(ok->cr_response.wr_callback_id.wr_callback_id_len, 1);
+	ck_assert_str_eq(ok->cr_response.wr_callback_id.wr_callback_id_val->other, "offload");
+	ck_assert(ok->cr_response.wr_count == 0 && !fake->copy.len);
+	ck_assert_mem_eq(ok->cr_response.wr_writeverf, "verifier", 8);
+	const struct offload_ask *ask = &fake->offload;
+	ck_assert(ask->src == &src->inode && ask->dst == &dst->inode && ask->src_offset == 100 && ask->dst_offset == 5000 && ask->len == LARGE);
+	ck_assert_mem_eq(ask->verf, "verifier", 8);
+	ck_assert(ask->ref.slot == 2 && ask->ref.seqid == 9);
+	ck_assert_mem_eq(ask->ref.session, session.id, NFS4_SESSIONID_SIZE);
+	/* small, synchronous, or no room: at once */
+	ck_assert_int_eq(do_copy(0, 0, FS_COPY_MOST), NFS4_OK);
+	ck_assert(ok->cr_requirements.cr_synchronous && !ok->cr_response.wr_callback_id.wr_callback_id_len && ok->cr_response.wr_count == FS_COPY_MOST);
+	arg.nfs_argop4_u.opcopy.ca_synchronous = TRUE;
+	ck_assert_int_eq(do_copy(0, 0, LARGE), NFS4_OK);
+	ck_assert(ok->cr_requirements.cr_synchronous && ok->cr_response.wr_count == LARGE);
+	arg.nfs_argop4_u.opcopy.ca_synchronous = FALSE;
+	fake->offloads = false;
+	ck_assert_int_eq(do_copy(0, 0, LARGE), NFS4_OK);
+	ck_assert(ok->cr_requirements.cr_synchronous && ok->cr_response.wr_count == LARGE);
+	fake->c.session = NULL;
+	fake->c.slot = NULL;
+}
+END_TEST
+
+START_TEST(offload_ops)
+{
+	const OFFLOAD_STATUS4resok *ok = &res.nfs_resop4_u.opoffload_status.OFFLOAD_STATUS4res_u.osr_resok4;
+	arg.nfs_argop4_u.opoffload_status.osa_stateid.seqid = 1;
+	fake->progress = (struct offload_progress){ .done = 5 };
+	ck_assert_int_eq(op_offload_status(&fake->c, &arg, &res), NFS4_OK);
+	ck_assert(ok->osr_count == 5 && !ok->osr_complete.osr_complete_len);
+	fake->progress = (struct offload_progress){ .done = 7, .complete = true, .status = NFS4ERR_NOSPC };
+	ck_assert_int_eq(op_offload_status(&fake->c, &arg, &res), NFS4_OK);
+	ck_assert(ok->osr_count == 7 && ok->osr_complete.osr_complete_len == 1 && *ok->osr_complete.osr_complete_val == NFS4ERR_NOSPC);
+	ck_assert_int_eq(op_offload_cancel(&fake->c, &arg, &res), NFS4_OK);
+	fake->offload_status = NFS4ERR_BAD_STATEID;
+	ck_assert_int_eq(op_offload_status(&fake->c, &arg, &res), NFS4ERR_BAD_STATEID);
+	ck_assert_int_eq(op_offload_cancel(&fake->c, &arg, &res), NFS4ERR_BAD_STATEID);
 }
 END_TEST
 
@@ -179,6 +235,8 @@ main(void)
 	TCase *tc = tcase_create("op_copy");
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_test(tc, copies);
+	tcase_add_test(tc, goes_on);
+	tcase_add_test(tc, offload_ops);
 	tcase_add_loop_test(tc, arguments, 0, 2);
 	tcase_add_test(tc, saved_stateid);
 	tcase_add_loop_test(tc, in_the_way, 0, 4);
