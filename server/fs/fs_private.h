@@ -98,6 +98,7 @@ struct fs {
 	struct inode_private *inodes;
 	TAILQ_HEAD(, inode_private) unused;	/* oldest first */
 	unsigned nunused;
+	uint64_t fds_logged_ms;
 	unsigned fds, max_fds;		/* descriptors of inodes; above max_fds unused inodes go */
 	struct inode_dead dead;		/* out of the cache, to be closed; their descriptors count in fds */
 	bool sweeping, stop, work;
@@ -130,6 +131,8 @@ void inode_bury_locked(struct fs *fs, struct inode_private *priv);
 void inode_wake_sweeper_locked(struct fs *fs);
 /* Without it.  Close what is dead, and unused inodes until the descriptors are no more than max_fds; was there any?  Waits for storage: never on a loop. */
 bool inode_room(struct fs *fs, unsigned max_fds);
+/* ERR, of an open: is it worth another try?  If there is no descriptor left room is made; if none is to be had that is logged, every ten seconds at most. */
+bool inode_out_of_fds(struct fs *fs, int err);
 
 /* Referenced, or NULL.  BODY: a handle without its MAC. */
 struct inode *inode_find(struct fs *fs, const void *body, unsigned len);

@@ -20,14 +20,16 @@
 void
 inode_cache_init(struct fs *fs)
 {
-	struct rlimit rl;
-	if (!getrlimit(RLIMIT_NOFILE, &rl) && rl.rlim_cur < rl.rlim_max) {
+	struct rlimit rl = { .rlim_cur = 1024, .rlim_max = 1024 };
+	getrlimit(RLIMIT_NOFILE, &rl);
+	/* The hard limit, too, if we may (CAP_SYS_RESOURCE): 20,000, as some hosts have it, are 10,000 files with layouts. */
+	struct rlimit most = { .rlim_cur = 2 * MAX_FDS, .rlim_max = rl.rlim_max < 2 * MAX_FDS ? 2 * MAX_FDS : rl.rlim_max };
+	if (rl.rlim_cur < 2 * MAX_FDS && setrlimit(RLIMIT_NOFILE, &most) < 0) {
 		rl.rlim_cur = rl.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
 			log_warn("cannot raise the limit of open files: %s", strerror(errno));
 	}
-	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
-		rl.rlim_cur = 1024;
+	getrlimit(RLIMIT_NOFILE, &rl);
 	fs->max_fds = rl.rlim_cur / 2 > MAX_FDS ? MAX_FDS : (unsigned)(rl.rlim_cur / 2);
 	/* Held for a moment by every PUTFH of every loop: to sleep for it costs more than to spin. */
 	pthread_mutexattr_t spin;
@@ -194,6 +196,22 @@ inode_room(struct fs *fs, unsigned max_fds)
 		destroy(p);
 		any = true;
 	}
+}
+
+bool
+inode_out_of_fds(struct fs *fs, int err)
+{
+	if (err != -EMFILE && err != -ENFILE)
+		return false;
+	if (inode_room(fs, 0))
+		return true;
+	uint64_t now = mds_now_ms();
+	LOCK_SCOPE(&fs->lock);
+	if (!fs->fds_logged_ms || now - fs->fds_logged_ms >= 10000) {
+		fs->fds_logged_ms = now;
+		log_error("no descriptor is left: %u are of files that clients use (pnfs-mds(8), CAVEATS)", fs->fds);
+	}
+	return false;
 }
 
 struct inode *

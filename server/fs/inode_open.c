@@ -90,7 +90,7 @@ static int
 open_exact(struct fs_export *fse, const struct handle_native *native)
 {
 	int fd = handle_native_open(fse->export->mount_fd, native);
-	if ((fd == -EMFILE || fd == -ENFILE) && inode_room(fse->fs, 0))
+	if (fd < 0 && inode_out_of_fds(fse->fs, fd))
 		fd = handle_native_open(fse->export->mount_fd, native);
 	if (fd < 0)
 		return fd;
@@ -205,7 +205,7 @@ inode_reopen(struct inode *inode, int flags)
 	char path[32];
 	snprintf(path, sizeof path, "/proc/self/fd/%d", inode->fd);
 	int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	if ((fd < 0) && (errno == EMFILE || errno == ENFILE) && inode_room(inode->priv->fs, 0))
+	if (fd < 0 && inode_out_of_fds(inode->priv->fs, -errno))
 		fd = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
